@@ -1,0 +1,94 @@
+"""Settings every service has, and how they are read: once, from the environment, strictly.
+
+A variable with the service's prefix that names no setting is an error: a typo must not silently mean the default.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Literal, TypeVar
+
+from pydantic import ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+S = TypeVar("S", bound="ServiceSettings")
+
+
+class SettingsError(Exception):
+    """The environment does not make valid settings; the text says which variable and why, a line each."""
+
+
+def service_config(name: str) -> SettingsConfigDict:
+    """Build the pydantic configuration of service `name`: prefix `CAPSTAN_<NAME>_`, frozen, nothing unknown."""
+    return SettingsConfigDict(
+        env_prefix=f"CAPSTAN_{name.upper()}_", frozen=True, extra="forbid", use_attribute_docstrings=True
+    )
+
+
+class ServiceSettings(BaseSettings):
+    """What the life of every service depends on. Read once, in `__main__`, and passed on."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    listen: str = ""
+    """gRPC address: `unix:/path` or `host:port`. Empty: the service offers no gRPC."""
+
+    ops_listen: str = "127.0.0.1:0"
+    """HTTP address of /livez, /readyz and /metrics: `unix:/path` or `host:port` (port 0: any free one). Internal."""
+
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    """Least severity that is logged."""
+
+    log_format: Literal["json", "text"] = "json"
+    """One JSON object a line, or text for people."""
+
+    drain_delay_s: float = 0.0
+    """Seconds between turning unready and refusing new calls, so that balancers have noticed. 0 on one machine."""
+
+    grace_s: float = 30.0
+    """Seconds that calls in flight have to finish once new ones are refused."""
+
+    otlp_endpoint: str | None = None
+    """Where spans go: `http://host:4317` (OTLP over gRPC). Unset: no tracing, at no cost."""
+
+    trace_sample_ratio: float = 0.01
+    """Share of requests that start a trace here, 0 to 1; a caller's decision is followed."""
+
+    parent_fd: int | None = None
+    """File descriptor of a pipe: when its other end closes, the service stops. The local launcher uses it so that no
+    process outlives it. Unset: not watched."""
+
+    @field_validator("listen", "ops_listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        if value and not value.startswith("unix:/"):
+            host, _, port = value.rpartition(":")
+            if not host or not port.isdigit() or int(port) > 65535:
+                raise ValueError("must be `unix:/absolute/path` or `host:port`")
+        return value
+
+
+def load(settings_type: type[S], environ: Mapping[str, str] | None = None) -> S:
+    """Read settings from the environment.
+
+    Raises `SettingsError` that names each bad or unknown variable. `environ` is only consulted for unknown names;
+    pydantic-settings itself reads `os.environ`.
+    """
+    prefix = str(settings_type.model_config.get("env_prefix", ""))
+    environ = os.environ if environ is None else environ
+    known = {f"{prefix}{field}".upper() for field in settings_type.model_fields}
+    unknown = sorted(
+        name for name in environ if prefix and name.upper().startswith(prefix) and name.upper() not in known
+    )
+    problems = [f"{name}: no such setting" for name in unknown]
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        problems += [
+            f"{prefix}{'.'.join(map(str, detail['loc'])).upper()}: {detail['msg']}" for detail in error.errors()
+        ]
+        raise SettingsError("\n".join(problems)) from None
+    if problems:
+        raise SettingsError("\n".join(problems))
+    return settings

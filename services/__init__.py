@@ -1,0 +1,1 @@
+"""The eight services. Each package stands alone: none imports another; they meet on gRPC."""

@@ -1,0 +1,1 @@
+"""The programs that build, run and watch Capstan: the `capstan` command, the local launcher, generators, benchmarks."""
