@@ -27,17 +27,17 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61pstan/router/v1/router.proto\x12\x11\x63\x61pstan.router.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x0cPlaceRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.capstan.router.v1.PlaceItem\"\xaa\x01\n\tPlaceItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x65xcluded_replica_ids\x18\x06 \x03(\t\"@\n\rPlaceResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"y\n\x0bPlaceResult\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlacementH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"Y\n\tPlacement\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10max_model_tokens\x18\x04 \x01(\x03\"?\n\x0eReleaseRequest\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.ReleaseItem\"U\n\x0bReleaseItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.capstan.router.v1.ReplicaOutcome\"\x11\n\x0fReleaseResponse\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.capstan.router.v1.Model\"\xec\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bserved_name\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_model_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13ready_replica_count\x18\x06 \x01(\x05\x12,\n\tstaleness\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration*V\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_KIND_GENERATE\x10\x01\x12\x14\n\x10MODEL_KIND_EMBED\x10\x02*\xa5\x01\n\x0eReplicaOutcome\x12\x1f\n\x1bREPLICA_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLICA_OUTCOME_OK\x10\x01\x12\x1f\n\x1bREPLICA_OUTCOME_UNREACHABLE\x10\x02\x12\x1a\n\x16REPLICA_OUTCOME_FAILED\x10\x03\x12\x1d\n\x19REPLICA_OUTCOME_TIMED_OUT\x10\x04\x32\x88\x02\n\rRouterService\x12J\n\x05Place\x12\x1f.capstan.router.v1.PlaceRequest\x1a .capstan.router.v1.PlaceResponse\x12P\n\x07Release\x12!.capstan.router.v1.ReleaseRequest\x1a\".capstan.router.v1.ReleaseResponse\x12Y\n\nListModels\x12$.capstan.router.v1.ListModelsRequest\x1a%.capstan.router.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61pstan/router/v1/router.proto\x12\x11\x63\x61pstan.router.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x0cPlaceRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.capstan.router.v1.PlaceItem\"\xaa\x01\n\tPlaceItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x65xcluded_replica_ids\x18\x06 \x03(\t\"@\n\rPlaceResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"y\n\x0bPlaceResult\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlacementH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"n\n\tPlacement\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10max_model_tokens\x18\x04 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\"?\n\x0eReleaseRequest\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.ReleaseItem\"U\n\x0bReleaseItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.capstan.router.v1.ReplicaOutcome\"\x11\n\x0fReleaseResponse\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.capstan.router.v1.Model\"\xec\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bserved_name\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_model_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13ready_replica_count\x18\x06 \x01(\x05\x12,\n\tstaleness\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration*V\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_KIND_GENERATE\x10\x01\x12\x14\n\x10MODEL_KIND_EMBED\x10\x02*\xa5\x01\n\x0eReplicaOutcome\x12\x1f\n\x1bREPLICA_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLICA_OUTCOME_OK\x10\x01\x12\x1f\n\x1bREPLICA_OUTCOME_UNREACHABLE\x10\x02\x12\x1a\n\x16REPLICA_OUTCOME_FAILED\x10\x03\x12\x1d\n\x19REPLICA_OUTCOME_TIMED_OUT\x10\x04\x32\x88\x02\n\rRouterService\x12J\n\x05Place\x12\x1f.capstan.router.v1.PlaceRequest\x1a .capstan.router.v1.PlaceResponse\x12P\n\x07Release\x12!.capstan.router.v1.ReleaseRequest\x1a\".capstan.router.v1.ReleaseResponse\x12Y\n\nListModels\x12$.capstan.router.v1.ListModelsRequest\x1a%.capstan.router.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capstan.router.v1.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODELKIND']._serialized_start=1159
-  _globals['_MODELKIND']._serialized_end=1245
-  _globals['_REPLICAOUTCOME']._serialized_start=1248
-  _globals['_REPLICAOUTCOME']._serialized_end=1413
+  _globals['_MODELKIND']._serialized_start=1180
+  _globals['_MODELKIND']._serialized_end=1266
+  _globals['_REPLICAOUTCOME']._serialized_start=1269
+  _globals['_REPLICAOUTCOME']._serialized_end=1434
   _globals['_PLACEREQUEST']._serialized_start=150
   _globals['_PLACEREQUEST']._serialized_end=209
   _globals['_PLACEITEM']._serialized_start=212
@@ -47,19 +47,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PLACERESULT']._serialized_start=450
   _globals['_PLACERESULT']._serialized_end=571
   _globals['_PLACEMENT']._serialized_start=573
-  _globals['_PLACEMENT']._serialized_end=662
-  _globals['_RELEASEREQUEST']._serialized_start=664
-  _globals['_RELEASEREQUEST']._serialized_end=727
-  _globals['_RELEASEITEM']._serialized_start=729
-  _globals['_RELEASEITEM']._serialized_end=814
-  _globals['_RELEASERESPONSE']._serialized_start=816
-  _globals['_RELEASERESPONSE']._serialized_end=833
-  _globals['_LISTMODELSREQUEST']._serialized_start=835
-  _globals['_LISTMODELSREQUEST']._serialized_end=854
-  _globals['_LISTMODELSRESPONSE']._serialized_start=856
-  _globals['_LISTMODELSRESPONSE']._serialized_end=918
-  _globals['_MODEL']._serialized_start=921
-  _globals['_MODEL']._serialized_end=1157
-  _globals['_ROUTERSERVICE']._serialized_start=1416
-  _globals['_ROUTERSERVICE']._serialized_end=1680
+  _globals['_PLACEMENT']._serialized_end=683
+  _globals['_RELEASEREQUEST']._serialized_start=685
+  _globals['_RELEASEREQUEST']._serialized_end=748
+  _globals['_RELEASEITEM']._serialized_start=750
+  _globals['_RELEASEITEM']._serialized_end=835
+  _globals['_RELEASERESPONSE']._serialized_start=837
+  _globals['_RELEASERESPONSE']._serialized_end=854
+  _globals['_LISTMODELSREQUEST']._serialized_start=856
+  _globals['_LISTMODELSREQUEST']._serialized_end=875
+  _globals['_LISTMODELSRESPONSE']._serialized_start=877
+  _globals['_LISTMODELSRESPONSE']._serialized_end=939
+  _globals['_MODEL']._serialized_start=942
+  _globals['_MODEL']._serialized_end=1178
+  _globals['_ROUTERSERVICE']._serialized_start=1437
+  _globals['_ROUTERSERVICE']._serialized_end=1701
 # @@protoc_insertion_point(module_scope)

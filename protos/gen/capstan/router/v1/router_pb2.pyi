@@ -212,6 +212,7 @@ class Placement(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_MODEL_TOKENS_FIELD_NUMBER: _builtins.int
+    FINGERPRINT_FIELD_NUMBER: _builtins.int
     replica_id: _builtins.str
     """Name of the replica."""
     address: _builtins.str
@@ -220,6 +221,8 @@ class Placement(_message.Message):
     """Served name of the model, aliases resolved."""
     max_model_tokens: _builtins.int
     """Longest prompt plus completion, in tokens."""
+    fingerprint: _builtins.str
+    """Fingerprint of the replica's model, as it described itself ("fp_…"); clients see it as `system_fingerprint`."""
     def __init__(
         self,
         *,
@@ -227,10 +230,11 @@ class Placement(_message.Message):
         address: _builtins.str = ...,
         model: _builtins.str = ...,
         max_model_tokens: _builtins.int = ...,
+        fingerprint: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "max_model_tokens", b"max_model_tokens", "model", b"model", "replica_id", b"replica_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "fingerprint", b"fingerprint", "max_model_tokens", b"max_model_tokens", "model", b"model", "replica_id", b"replica_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
