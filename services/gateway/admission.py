@@ -1,0 +1,255 @@
+"""The one way into paid work, and the one way out of it.
+
+In: the model exists and is allowed, limits are reserved while policy is asked, the journal knows. Out: the journal
+knows how it ended, the reservation is settled by what was used. Whatever ends the work (done, refused, failed, client
+gone) passes through the same exit exactly once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from chassis.clock import Clock
+from chassis.errors import CapstanError, Reason
+from services.gateway.caller import Caller
+from services.gateway.deltas import Usage
+from services.gateway.journal import Journal
+from services.gateway.limits_headers import Meter
+from services.gateway.metrics import Metrics
+from services.gateway.outbox import Outbox
+from services.gateway.peers.moderation import Classifier
+from services.gateway.peers.ratelimit import Limiter, RateLimited, Settlement
+from services.gateway.peers.router import Kind, Placer
+from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
+
+CLIENT_GONE = "the client is gone"
+"""With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
+
+# Refusals of the request for its own content: nothing was served, nobody is at fault, nothing is recorded.
+REFUSALS = frozenset(
+    {
+        Reason.INVALID_ARGUMENT,
+        Reason.MODEL_NOT_FOUND,
+        Reason.MODEL_KIND_MISMATCH,
+        Reason.NO_CAPACITY,
+        Reason.OVERLOADED,
+        Reason.CONTEXT_LENGTH_EXCEEDED,
+        Reason.PARAMETER_REFUSED,
+        Reason.CONTENT_REFUSED,
+        Reason.OBJECT_NOT_FOUND,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a request wants, in the terms of admission."""
+
+    endpoint: Endpoint
+    kind: Kind
+    model: str
+    """As the client named it."""
+    prompt_tokens: int
+    """Estimated."""
+    completion_tokens: int
+    """Estimated, over all choices."""
+    texts: Callable[[], Sequence[str]]
+    """What moderation would read; called only when the policy asks."""
+
+
+@dataclass(slots=True)
+class Grant:
+    """Leave to do one request's work. `finish` it before the last byte leaves."""
+
+    request_id: str
+    caller: Caller
+    work: Work
+    model: str
+    """Served name, aliases resolved."""
+    meters: list[Meter]
+    record: UsageRecord
+    moderated: bool
+    """False when an advisory policy was served without a verdict."""
+    _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
+    usage: Usage = field(default_factory=Usage)
+    """What is known so far; estimated until the engine has counted."""
+    late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
+    """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
+    closed: bool = False
+
+    async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
+        """Record how the work ended; returns when that is durable. Only the first time has an effect."""
+        if not self.closed:
+            self.closed = True
+            self.usage = usage
+            await self._close(self, outcome, usage, estimated)
+
+
+class Admission:
+    """Opens and closes grants."""
+
+    def __init__(
+        self,
+        *,
+        placer: Placer,
+        limiter: Limiter,
+        classifier: Classifier,
+        journal: Journal,
+        settlements: Outbox[Settlement],
+        clock: Clock,
+        metrics: Metrics,
+        log: logging.Logger,
+    ) -> None:
+        self._placer = placer
+        self._limiter = limiter
+        self._classifier = classifier
+        self._journal = journal
+        self._settlements = settlements
+        self._clock = clock
+        self._metrics = metrics
+        self._log = log
+        self._closing: set[asyncio.Task[None]] = set()
+
+    @asynccontextmanager
+    async def admit(self, caller: Caller, work: Work, request_id: str) -> AsyncIterator[Grant]:
+        """Let one request's work in, for as long as the block lasts.
+
+        Raises `CapstanError` or `RateLimited` when it may not come in; then nothing is charged.
+        """
+        model = await self._model(caller, work)
+        meters, moderated = await self._reserve_and_classify(caller, work, model, request_id)
+        record = UsageRecord.begun(
+            request_id,
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            owner_id=caller.owner_id,
+            model=model,
+            endpoint=work.endpoint,
+            start_time=self._clock.now(),
+            prompt_tokens=work.prompt_tokens,
+        )
+        try:
+            await self._journal.begin(record)
+        except BaseException:
+            self._settle(request_id, caller, 0)
+            raise
+        grant = Grant(request_id, caller, work, model, meters, record, moderated, self._finish)
+        try:
+            yield grant
+        except BaseException as error:
+            self._leave(grant, error)
+            raise
+        if not grant.closed:
+            self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
+
+    async def _model(self, caller: Caller, work: Work) -> str:
+        served = await self._placer.resolve(work.model, work.kind)
+        if not (caller.may_use(served) or caller.may_use(work.model)):
+            raise CapstanError(
+                Reason.PERMISSION_DENIED,
+                f"Project `{caller.project_id}` does not have access to model `{work.model}`",
+                scope="model",
+                model=work.model,
+                project=caller.project_id,
+            )
+        return served
+
+    async def _reserve_and_classify(
+        self, caller: Caller, work: Work, model: str, request_id: str
+    ) -> tuple[list[Meter], bool]:
+        tokens = work.prompt_tokens + work.completion_tokens
+        if caller.moderation == "off":
+            return await self._limiter.reserve(request_id, caller, model, tokens), True
+        reserving = asyncio.ensure_future(self._limiter.reserve(request_id, caller, model, tokens))
+        try:
+            moderated = await self._classify(caller, work)
+        except BaseException:
+            reserving.cancel()
+            await asyncio.wait([reserving])
+            if not reserving.cancelled():
+                reserving.exception()
+            self._settle(request_id, caller, 0)
+            raise
+        return await reserving, moderated
+
+    async def _classify(self, caller: Caller, work: Work) -> bool:
+        try:
+            flagged = await self._classifier.flagged(work.texts())
+        except CapstanError:
+            if caller.moderation == "required":
+                raise
+            self._metrics.unmoderated.inc()
+            return False
+        if flagged and caller.moderation == "required":
+            raise CapstanError(
+                Reason.CONTENT_REFUSED, "the text is flagged by the project's policy", categories=",".join(flagged)
+            )
+        return True
+
+    def _leave(self, grant: Grant, error: BaseException) -> None:
+        """Close a grant whose work did not end by itself, apart from a request that may be gone already."""
+        if grant.closed:
+            return
+        grant.closed = True
+        task = asyncio.get_running_loop().create_task(self._close(grant, error), name=f"close {grant.request_id}")
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def _close(self, grant: Grant, error: BaseException) -> None:
+        if isinstance(error, CapstanError) and error.reason in REFUSALS:
+            self._settle(grant.request_id, grant.caller, 0)
+            try:
+                await self._journal.void(grant.request_id)
+            except CapstanError as failure:
+                self._log.error("%s", failure, extra={"request_id": grant.request_id})
+            return
+        usage, counted = grant.usage, False
+        if grant.late_usage is not None:
+            usage, counted = await grant.late_usage()
+        await self._finish(grant, _outcome(error, usage), usage, not counted)
+
+    async def _finish(self, grant: Grant, outcome: Outcome, usage: Usage, estimated: bool) -> None:
+        charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
+        self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0)
+        self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
+        record = grant.record.ended(
+            outcome,
+            finish_time=self._clock.now(),
+            prompt_tokens=usage.prompt_tokens,
+            completion_tokens=usage.completion_tokens,
+            cached_prompt_tokens=usage.cached_prompt_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            usage_estimated=estimated,
+        )
+        try:
+            await self._journal.finish(record)
+        except CapstanError as failure:
+            # The journal keeps it and tries again; the answer was made and may leave.
+            self._log.error("%s", failure, extra={"request_id": grant.request_id})
+
+    def _settle(self, request_id: str, caller: Caller, tokens: int) -> None:
+        if caller.limits:
+            self._settlements.put(Settlement(request_id, caller.organization_id, tokens))
+
+    async def closed(self, within_s: float) -> None:
+        """Wait until every grant is closed, at most `within_s`."""
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=within_s)
+
+
+def _outcome(error: BaseException, usage: Usage) -> Outcome:
+    if isinstance(error, asyncio.CancelledError):
+        return Outcome.CLIENT_CLOSED if error.args == (CLIENT_GONE,) else Outcome.TRUNCATED
+    if isinstance(error, CapstanError) and error.metadata.get("service") == "client":
+        return Outcome.CLIENT_CLOSED
+    if isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED:
+        return Outcome.TRUNCATED if usage.completion_tokens else Outcome.SERVER_ERROR
+    return Outcome.ENGINE_ERROR if usage.completion_tokens else Outcome.SERVER_ERROR
+
+
+__all__ = ["Admission", "Grant", "RateLimited", "Work"]

@@ -1,0 +1,83 @@
+"""`POST /v1/embeddings`."""
+
+from __future__ import annotations
+
+import base64
+import struct
+
+import orjson
+
+from chassis.errors import CapstanError
+from services.gateway import estimate
+from services.gateway.admission import Grant, Work
+from services.gateway.api.generated import headers
+from services.gateway.api.hot import Answer, Exchange, Whole
+from services.gateway.caller import Caller
+from services.gateway.deltas import Usage
+from services.gateway.desk import Desk
+from services.gateway.generation import FAULTS
+from services.gateway.peers.router import Release, ReplicaOutcome
+from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.usage_record import Endpoint, Outcome
+
+
+async def create_embeddings(desk: Desk, caller: Caller, body: EmbeddingRequest, exchange: Exchange) -> Answer:
+    """Make one vector for each input."""
+    async with desk.admission.admit(caller, _work(body), exchange.request_id) as grant:
+        vectors, usage, model = await _embed(desk, grant, body)
+        await grant.finish(Outcome.OK, usage)
+        answer = {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": _encoded(vector, base64_wanted=body.wants_base64)}
+                for index, vector in enumerate(vectors)
+            ],
+            "model": model,
+            "usage": {"prompt_tokens": usage.prompt_tokens, "total_tokens": usage.total_tokens},
+        }
+        return Whole(orjson.dumps(answer), [(b"openai-model", model.encode()), *headers(grant, exchange)])
+
+
+async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest) -> tuple[list[bytes], Usage, str]:
+    """Place the work and do it, a second time elsewhere when the first replica fails."""
+    excluded: list[str] = []
+    while True:
+        placement = await desk.placer.place(
+            grant.request_id, grant.model, "embed", grant.work.prompt_tokens, 0, excluded
+        )
+        outcome: ReplicaOutcome = "ok"
+        try:
+            vectors, usage = await desk.replicas.embed(
+                placement.address,
+                grant.request_id,
+                grant.caller.organization_id,
+                body.inputs,
+                body.dimensions or 0,
+                desk.settings.first_token_timeout_s,
+            )
+            return vectors, usage, placement.model
+        except CapstanError as error:
+            outcome = FAULTS.get(error.reason, "ok")
+            if outcome == "ok" or excluded:
+                raise
+            excluded.append(placement.replica_id)
+        finally:
+            desk.releases.put(Release(grant.request_id, outcome))
+
+
+def _work(body: EmbeddingRequest) -> Work:
+    return Work(
+        endpoint=Endpoint.EMBEDDINGS,
+        kind="embed",
+        model=body.model,
+        prompt_tokens=estimate.prompt_tokens(body.prompt_characters) + body.prompt_token_count,
+        completion_tokens=0,
+        texts=lambda: body.texts,
+    )
+
+
+def _encoded(vector: bytes, *, base64_wanted: bool) -> str | tuple[float, ...]:
+    """Write little-endian float32s as base64 of themselves, or as numbers."""
+    if base64_wanted:
+        return base64.b64encode(vector).decode()
+    return struct.unpack(f"<{len(vector) // 4}f", vector)

@@ -1,0 +1,76 @@
+"""What chat and legacy completions share: from an open generation to an answer, whole or streamed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Protocol
+
+from services.gateway.admission import Grant
+from services.gateway.api.hot import Exchange, Headers
+from services.gateway.chat_answers import Head
+from services.gateway.deltas import Delta, Usage
+from services.gateway.desk import Desk
+from services.gateway.errors import envelope
+from services.gateway.generation import Generation
+from services.gateway.limits_headers import headers as limit_headers
+from services.gateway.schema.sampling import SamplingRequest
+from services.gateway.stream import DONE, EventStream
+from services.gateway.usage_record import Outcome
+
+
+class Writer(Protocol):
+    """Turns deltas into the chunks of one endpoint."""
+
+    def write(self, batch: Sequence[tuple[int, Delta]]) -> bytes: ...  # noqa: D102
+    def usage(self, usage: Usage) -> bytes: ...  # noqa: D102
+
+
+def head(desk: Desk, grant: Grant, generation: Generation, prefix: str) -> Head:
+    """Make what every piece of the answer repeats; the answer's id shares its digits with the request's."""
+    return Head(
+        answer_id=prefix + grant.request_id.removeprefix("req_"),
+        created=int(desk.clock.now()),
+        model=generation.placement.model,
+        fingerprint=generation.placement.fingerprint,
+    )
+
+
+def headers(grant: Grant, exchange: Exchange) -> Headers:
+    """Who pays, and how the limits stand after this request's reservation."""
+    return [*exchange.tenant_headers, *limit_headers(grant.meters)]
+
+
+async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count: int) -> None:
+    """Record an answer that ended by itself; returns when that is durable, so only then may its last byte leave."""
+    usage = generation.usage
+    desk.forecast.observe(grant.caller.key_id, grant.work.model, usage.completion_tokens // choice_count)
+    await grant.finish(Outcome.OK, usage)
+
+
+def stream(
+    desk: Desk,
+    grant: Grant,
+    generation: Generation,
+    body: SamplingRequest,
+    writer: Writer,
+    held: AsyncExitStack,
+    exchange: Exchange,
+) -> EventStream:
+    """Make the streamed answer. `held` keeps grant and generation open until its end."""
+
+    async def events() -> AsyncIterator[bytes]:
+        async for batch in generation.batches():
+            chunk = writer.write(batch)
+            if chunk:
+                yield chunk
+        await finish(desk, grant, generation, body.choice_count)
+        yield (writer.usage(generation.usage) if body.wants_usage_chunk else b"") + DONE
+
+    return EventStream(
+        events(),
+        headers(grant, exchange),
+        held,
+        error_event=lambda error: b"data: " + envelope(exchange.error(error)) + b"\n\n",
+        metrics=desk.metrics,
+    )

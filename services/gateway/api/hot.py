@@ -1,0 +1,198 @@
+"""A plain ASGI endpoint for work that must be cheap: authenticate, read, parse, handle, answer.
+
+FastAPI's own routes cost more than everything the gateway does for a request, so the paid endpoints do not use them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from chassis import keys
+from chassis.errors import CapstanError, Reason
+from chassis.ops import Receive, Scope, Send
+from services.gateway.admission import CLIENT_GONE, RateLimited
+from services.gateway.caller import Caller
+from services.gateway.desk import Desk
+from services.gateway.edge import BodyLimits, ClientGone, read_body
+from services.gateway.errors import ApiError, EndpointKind, ErrorContext, envelope, to_api_error
+from services.gateway.limits_headers import headers as limit_headers
+from services.gateway.schema.base import RequestModel
+from services.gateway.schema.parse import parse
+
+Body = TypeVar("Body", bound=RequestModel)
+Headers = Sequence[tuple[bytes, bytes]]
+
+JSON: Headers = ((b"content-type", b"application/json"),)
+
+
+class Answer(Protocol):
+    """Something that can be sent to a client."""
+
+    async def send(self, send: Send) -> None: ...  # noqa: D102
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer that is there at once."""
+
+    body: bytes
+    headers: Headers = ()
+    status: int = 200
+
+    async def send(self, send: Send) -> None:
+        """Write it."""
+        length = (b"content-length", b"%d" % len(self.body))
+        await send({"type": "http.response.start", "status": self.status, "headers": [*JSON, length, *self.headers]})
+        await send({"type": "http.response.body", "body": self.body})
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request under way."""
+
+    request_id: str
+    kind: EndpointKind
+    caller: Caller | None = None
+    key: str = ""
+    model: str = ""
+
+    @property
+    def tenant_headers(self) -> Headers:
+        """Who pays, once that is known."""
+        if self.caller is None:
+            return ()
+        return (
+            (b"openai-organization", self.caller.organization_id.encode()),
+            (b"openai-project", self.caller.project_id.encode()),
+        )
+
+    def error(self, error: CapstanError) -> ApiError:
+        """Put a typed error in this request's words."""
+        return to_api_error(
+            error,
+            context=ErrorContext(
+                endpoint=self.kind,
+                model=self.model or None,
+                organization_id=self.caller.organization_id if self.caller else None,
+                request_id=self.request_id,
+                redacted_key=keys.redact(self.key) if self.key else None,
+            ),
+            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
+        )
+
+
+Handler = Callable[[Desk, Caller, Body, Exchange], Awaitable[Answer]]
+
+
+class HotRoute(Generic[Body]):
+    """One POST endpoint with a JSON body of type `schema`."""
+
+    def __init__(self, desk: Desk, kind: EndpointKind, schema: type[Body], handler: Handler[Body]) -> None:
+        self.schema = schema
+        self._desk = desk
+        self._kind = kind
+        self._handler = handler
+        self._limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request. A failure leaves in OpenAI's envelope; one after the head has left inside the stream."""
+        exchange = Exchange(scope["state"]["request_id"], self._kind)
+        try:
+            caller = await authenticate(self._desk, scope, exchange)
+            raw = await read_body(receive, self._limits, self._desk.clock)
+            body = parse(self.schema, raw, header(scope, b"content-type"))
+            exchange.model = getattr(body, "model", "")
+            with client_watched(receive) as watch:
+                answer = await self._handler(self._desk, caller, body, exchange)
+                await answer.send(send)
+                watch.disarm()
+        except ApiError as error:
+            await refuse(error, exchange, send)
+        except RateLimited as error:
+            await refuse(exchange.error(error.error), exchange, send, limit_headers(error.meters))
+        except CapstanError as error:
+            if error.reason is Reason.INTERNAL:
+                self._desk.log.exception("internal error", extra={"request_id": exchange.request_id})
+            if not scope["state"].get("answered"):
+                await refuse(exchange.error(error), exchange, send)
+        except ClientGone:
+            pass
+
+
+async def authenticate(desk: Desk, scope: Scope, exchange: Exchange) -> Caller:
+    """Find out who is calling from the request's headers. Raises `CapstanError`."""
+    exchange.key = bearer(header(scope, b"authorization"))
+    caller = await desk.authenticator.authenticate(exchange.key)
+    organization = header(scope, b"openai-organization")
+    if organization and organization.decode("latin-1") != caller.organization_id:
+        raise CapstanError(Reason.ORGANIZATION_MISMATCH, "another organisation's header")
+    project = header(scope, b"openai-project")
+    if project and project.decode("latin-1") != caller.project_id:
+        raise CapstanError(Reason.PROJECT_MISMATCH, "another project's header")
+    exchange.caller = caller
+    return caller
+
+
+def header(scope: Scope, name: bytes) -> bytes | None:
+    """Answer the first header of that (lower-case) name."""
+    for key, value in scope["headers"]:
+        if key == name:
+            found: bytes = value
+            return found
+    return None
+
+
+def bearer(value: bytes | None) -> str:
+    """Take the key out of an Authorization header (RFC 6750; the scheme's case does not matter)."""
+    scheme, _, key = (value or b"").partition(b" ")
+    text = key.strip().decode("latin-1")
+    if scheme.lower() != b"bearer" or not text:
+        raise CapstanError(Reason.KEY_MISSING, "no bearer token")
+    return text
+
+
+async def refuse(error: ApiError, exchange: Exchange, send: Send, more: Headers = ()) -> None:
+    """Answer an error in OpenAI's envelope."""
+    await Whole(envelope(error), [*error.headers, *exchange.tenant_headers, *more], error.status).send(send)
+
+
+class ClientWatch:
+    """Cancels a request's task when its client leaves."""
+
+    def __init__(self, receive: Receive, task: asyncio.Task[Any]) -> None:
+        self._task = task
+        self._armed = True
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(receive), name="client watch")
+
+    async def _watch(self, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        if self._armed:
+            self._task.cancel(CLIENT_GONE)
+
+    def disarm(self) -> None:
+        """The answer is out; from now on the client may leave."""
+        self._armed = False
+        self._watcher.cancel()
+
+
+@contextmanager
+def client_watched(receive: Receive) -> Iterator[ClientWatch]:
+    """Watch the client while the block lasts. Raises `ClientGone` when it left."""
+    task = asyncio.current_task()
+    assert task is not None
+    watch = ClientWatch(receive, task)
+    try:
+        yield watch
+    except asyncio.CancelledError as error:
+        if error.args != (CLIENT_GONE,):
+            raise
+        task.uncancel()
+        raise ClientGone from None
+    finally:
+        watch.disarm()

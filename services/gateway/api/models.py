@@ -1,0 +1,37 @@
+"""`GET /v1/models` and `GET /v1/models/{model}`: what can be asked for."""
+
+from __future__ import annotations
+
+import orjson
+
+from chassis.errors import CapstanError, Reason
+from services.gateway.api.hot import Answer, Exchange, Whole
+from services.gateway.caller import Caller
+from services.gateway.desk import Desk
+from services.gateway.peers.router import Model
+
+OWNER = "capstan"
+"""Base models belong to whoever runs the platform."""
+
+
+async def list_models(desk: Desk, caller: Caller, _name: str, exchange: Exchange) -> Answer:
+    """Answer all models that the caller's project may use."""
+    models = [_json(model) for model in await desk.placer.models() if _visible(caller, model)]
+    return Whole(orjson.dumps({"object": "list", "data": models}), exchange.tenant_headers)
+
+
+async def retrieve_model(desk: Desk, caller: Caller, name: str, exchange: Exchange) -> Answer:
+    """Answer one model; one that the project may not use does not exist for it."""
+    exchange.model = name
+    for model in await desk.placer.models():
+        if model.name == name and _visible(caller, model):
+            return Whole(orjson.dumps(_json(model)), exchange.tenant_headers)
+    raise CapstanError(Reason.MODEL_NOT_FOUND, "no such model", model=name)
+
+
+def _visible(caller: Caller, model: Model) -> bool:
+    return caller.may_use(model.name) or caller.may_use(model.served_name)
+
+
+def _json(model: Model) -> dict[str, str | int]:
+    return {"id": model.name, "object": "model", "created": model.created, "owned_by": OWNER}

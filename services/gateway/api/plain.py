@@ -1,0 +1,39 @@
+"""A GET endpoint: no body, one key, one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from chassis.errors import CapstanError, Reason
+from chassis.ops import Receive, Scope, Send
+from services.gateway.api.hot import Answer, Exchange, authenticate, refuse
+from services.gateway.caller import Caller
+from services.gateway.desk import Desk
+from services.gateway.errors import ApiError, EndpointKind
+
+Handler = Callable[[Desk, Caller, str, Exchange], Awaitable[Answer]]
+
+
+class GetRoute:
+    """One GET endpoint; `handler` gets the rest of the path after the route's prefix, decoded."""
+
+    def __init__(self, desk: Desk, prefix: str, kind: EndpointKind, handler: Handler) -> None:
+        self._desk = desk
+        self._prefix = prefix
+        self._kind = kind
+        self._handler = handler
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        exchange = Exchange(scope["state"]["request_id"], self._kind)
+        try:
+            caller = await authenticate(self._desk, scope, exchange)
+            answer = await self._handler(self._desk, caller, scope["path"][len(self._prefix) :], exchange)
+        except ApiError as error:
+            await refuse(error, exchange, send)
+        except CapstanError as error:
+            if error.reason is Reason.INTERNAL:
+                self._desk.log.exception("internal error", extra={"request_id": exchange.request_id})
+            await refuse(exchange.error(error), exchange, send)
+        else:
+            await answer.send(send)

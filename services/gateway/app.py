@@ -1,0 +1,104 @@
+"""The composition root of the gateway: its parts, in the order in which they need each other."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import grpc
+
+from chassis.kit import Kit
+from chassis.rpc_client import connect
+from services.gateway.admission import Admission
+from services.gateway.desk import Desk
+from services.gateway.estimate import CompletionForecast
+from services.gateway.generation import Generator
+from services.gateway.http_server import http_server
+from services.gateway.journal import Journal
+from services.gateway.metrics import Metrics
+from services.gateway.outbox import Outbox
+from services.gateway.peers.auth import Authenticator
+from services.gateway.peers.billing import Biller
+from services.gateway.peers.inference import Patience, Replicas
+from services.gateway.peers.moderation import Classifier
+from services.gateway.peers.ratelimit import Limiter, Settlement
+from services.gateway.peers.router import Placer, Release
+from services.gateway.retry_budget import RetryBudget
+from services.gateway.settings import Settings
+from services.gateway.shipper import Shipper
+
+LAST_WORDS_S = 5.0
+"""How long a stopping gateway tries to deliver what its peers should still hear; the journal keeps the rest."""
+
+
+@asynccontextmanager
+async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
+    """Serve the public API. No peer has to be there at the start: what needs one answers 503 until it is."""
+    metrics = Metrics(kit.registry)
+    async with AsyncExitStack() as stack:
+
+        def channel(address: str) -> grpc.aio.Channel:
+            made = connect(address)
+            stack.push_async_callback(made.close)
+            return made
+
+        authenticator = Authenticator(channel(settings.auth_address), kit.clock, kit.log, settings.auth_timeout_s)
+        limiter = Limiter(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
+        classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
+        biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
+        replicas = Replicas(kit.instance, kit.log)
+        stack.push_async_callback(replicas.close)
+
+        journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
+        shipper = Shipper(journal, biller.ingest, clock=kit.clock, jitter=random.random, log=kit.log)
+        settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log)
+        releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log)
+        kit.tasks.spawn("shipper", shipper.run())
+        kit.tasks.spawn("settlements", settlements.run())
+        kit.tasks.spawn("releases", releases.run())
+        kit.tasks.spawn("watch of auth", authenticator.watch())
+
+        admission = Admission(
+            placer=placer,
+            limiter=limiter,
+            classifier=classifier,
+            journal=journal,
+            settlements=settlements,
+            clock=kit.clock,
+            metrics=metrics,
+            log=kit.log,
+        )
+        generator = Generator(
+            placer=placer,
+            replicas=replicas,
+            releases=releases,
+            patience=Patience(
+                settings.first_token_timeout_s,
+                settings.idle_timeout_s,
+                settings.request_timeout_s,
+                settings.stream_buffer_bytes,
+            ),
+            budget=RetryBudget(settings.retry_budget),
+            metrics=metrics,
+        )
+        desk = Desk(
+            settings=settings,
+            clock=kit.clock,
+            log=kit.log,
+            metrics=metrics,
+            authenticator=authenticator,
+            placer=placer,
+            releases=releases,
+            replicas=replicas,
+            admission=admission,
+            generator=generator,
+            forecast=CompletionForecast(settings.default_completion_tokens),
+        )
+        async with http_server(desk, kit):
+            yield
+        # The last clients are gone; what they leave behind is written and told before the channels close.
+        await admission.closed(LAST_WORDS_S)
+        await settlements.drained(LAST_WORDS_S)
+        await releases.drained(LAST_WORDS_S)

@@ -1,0 +1,90 @@
+"""`/docs` and `/openapi.json`: what the API is, made from the models that judge its requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from services.gateway.framework_errors import speak_openai
+from services.gateway.schema.answers import ChatCompletion, Completion, EmbeddingList, ErrorEnvelope
+from services.gateway.schema.chat import ChatCompletionRequest
+from services.gateway.schema.completions import CompletionRequest
+from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.schema.models import Model, ModelList
+
+Json = dict[str, Any]
+
+DESCRIPTION = (
+    "OpenAI's API, served by Capstan. Any OpenAI SDK works with `base_url` set to this server's `/v1` "
+    "and a key that this server made."
+)
+
+_POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
+    ("/v1/chat/completions", "createChatCompletion", "Answer a conversation", ChatCompletionRequest, ChatCompletion),
+    ("/v1/completions", "createCompletion", "Continue prompts (legacy)", CompletionRequest, Completion),
+    ("/v1/embeddings", "createEmbedding", "Make vectors of texts", EmbeddingRequest, EmbeddingList),
+)
+_GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
+    ("/v1/models", "listModels", "List the models", ModelList),
+    ("/v1/models/{model}", "retrieveModel", "Describe a model", Model),
+)
+_STREAMED = frozenset({"/v1/chat/completions", "/v1/completions"})
+
+
+def documentation(version: str) -> FastAPI:
+    """Build the application that serves both pages."""
+    app = FastAPI(title="Capstan", version=version, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    speak_openai(app)
+    document = openapi(version)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it
+    return app
+
+
+def openapi(version: str) -> Json:
+    """Make the OpenAPI document."""
+    models: list[type[BaseModel]] = [ErrorEnvelope]
+    for *_, request, answer in _POSTS:
+        models += [request, answer]
+    models += [answer for *_, answer in _GETS]
+    references, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    schemas = {model: references[model, "validation"] for model in models}
+    document: Json = get_openapi(title="Capstan", version=version, description=DESCRIPTION, routes=[])
+    document["components"] = {
+        "schemas": definitions.get("$defs", {}),
+        "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+    }
+    document["security"] = [{"key": []}]
+    for path, operation, summary, request, answer in _POSTS:
+        content: Json = {"application/json": {"schema": schemas[answer]}}
+        if path in _STREAMED:
+            content["text/event-stream"] = {"schema": {"type": "string"}}
+        document["paths"][path] = {
+            "post": {
+                "operationId": operation,
+                "summary": summary,
+                "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[request]}}},
+                "responses": _responses(content, schemas[ErrorEnvelope]),
+            }
+        }
+    for path, operation, summary, answer in _GETS:
+        parameters = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]
+        document["paths"][path] = {
+            "get": {
+                "operationId": operation,
+                "summary": summary,
+                "parameters": parameters if "{" in path else [],
+                "responses": _responses({"application/json": {"schema": schemas[answer]}}, schemas[ErrorEnvelope]),
+            }
+        }
+    return document
+
+
+def _responses(content: Json, error: Json) -> Json:
+    failure = {"description": "An error in OpenAI's envelope", "content": {"application/json": {"schema": error}}}
+    return {"200": {"description": "OK", "content": content}, "4XX": failure, "5XX": failure}

@@ -1,0 +1,69 @@
+"""The gateway's instruments. Labels are bounded: models, endpoints and outcomes, never tenants."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from chassis.metrics import SECONDS_BUCKETS
+from services.gateway.deltas import Usage
+from services.gateway.usage_record import Endpoint, Outcome
+
+
+class Metrics:
+    """Declared once, by the composition root."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers = Counter(
+            "capstan_gateway_http_answers",
+            "Answers by path of the route and status; a client that left counts as 499.",
+            ["route", "status"],
+            registry=registry,
+        )
+        self.duration = Histogram(
+            "capstan_gateway_http_duration_seconds",
+            "Time from the request's headers to the last byte of its answer.",
+            ["route"],
+            registry=registry,
+            buckets=SECONDS_BUCKETS,
+        )
+        self.first_token = Histogram(
+            "capstan_gateway_first_token_seconds",
+            "Time from admission to the first token.",
+            ["model"],
+            registry=registry,
+            buckets=SECONDS_BUCKETS,
+        )
+        self.finished = Counter(
+            "capstan_gateway_requests",
+            "Requests that were let in, by how they ended.",
+            ["model", "endpoint", "outcome"],
+            registry=registry,
+        )
+        self.tokens = Counter(
+            "capstan_gateway_tokens",
+            "Tokens served, by type: input, cached_input (part of input), output.",
+            ["model", "type"],
+            registry=registry,
+        )
+        self.unmoderated = Counter(
+            "capstan_gateway_unmoderated",
+            "Requests served without a verdict although the project's advisory policy asks for one.",
+            registry=registry,
+        )
+        self.second_attempts = Counter(
+            "capstan_gateway_second_attempts",
+            "Requests placed a second time because their first replica failed before its first token.",
+            ["model"],
+            registry=registry,
+        )
+        self.open_streams = Gauge("capstan_gateway_open_streams", "Streams that are being written.", registry=registry)
+
+    def observe(self, model: str, endpoint: Endpoint, outcome: Outcome, usage: Usage) -> None:
+        """Count one request that ended."""
+        self.finished.labels(model, endpoint.value, outcome.value).inc()
+        if usage.prompt_tokens:
+            self.tokens.labels(model, "input").inc(usage.prompt_tokens)
+        if usage.cached_prompt_tokens:
+            self.tokens.labels(model, "cached_input").inc(usage.cached_prompt_tokens)
+        if usage.completion_tokens:
+            self.tokens.labels(model, "output").inc(usage.completion_tokens)

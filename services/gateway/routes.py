@@ -1,0 +1,64 @@
+"""Which path is which endpoint: the API's straight to its endpoints, the documentation through FastAPI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import cast
+
+from chassis.kit import Kit
+from chassis.ops import AsgiApp, Receive, Scope, Send
+from services.gateway import request_errors
+from services.gateway.api.chat import create_chat_completion
+from services.gateway.api.completions import create_completion
+from services.gateway.api.embeddings import create_embeddings
+from services.gateway.api.hot import HotRoute
+from services.gateway.api.models import list_models, retrieve_model
+from services.gateway.api.plain import GetRoute
+from services.gateway.desk import Desk
+from services.gateway.docs import documentation
+from services.gateway.edge import BodyLimits, Edge
+from services.gateway.schema.chat import ChatCompletionRequest
+from services.gateway.schema.completions import CompletionRequest
+from services.gateway.schema.embeddings import EmbeddingRequest
+
+MODEL_PREFIX = "/v1/models/"
+
+
+class Routes:
+    """Finds the endpoint of a request. Paths are exact: nothing is redirected, and a trailing slash is another URL."""
+
+    def __init__(self, endpoints: Mapping[str, Mapping[str, AsgiApp]], model: AsgiApp) -> None:
+        self._endpoints = endpoints
+        self._model = {"GET": model}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or raise the `ApiError` that says why there is no endpoint."""
+        path, method = scope["path"], scope["method"]
+        endpoints = self._endpoints.get(path)
+        if endpoints is None:
+            if not (path.startswith(MODEL_PREFIX) and len(path) > len(MODEL_PREFIX)):
+                raise request_errors.unknown_url(method, path)
+            endpoints = self._model
+        endpoint = endpoints.get(method)
+        if endpoint is None:
+            raise request_errors.method_not_allowed(method, path, list(endpoints))
+        await endpoint(scope, receive, send)
+
+
+def routes(desk: Desk, kit: Kit) -> AsgiApp:
+    """Build the whole HTTP application."""
+    chat = HotRoute(desk, "chat", ChatCompletionRequest, create_chat_completion)
+    completions = HotRoute(desk, "completions", CompletionRequest, create_completion)
+    embeddings = HotRoute(desk, "embeddings", EmbeddingRequest, create_embeddings)
+    endpoints: dict[str, dict[str, AsgiApp]] = {
+        "/v1/chat/completions": {"POST": chat},
+        "/v1/completions": {"POST": completions},
+        "/v1/embeddings": {"POST": embeddings},
+        "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
+    }
+    if desk.settings.docs:
+        pages = cast("AsgiApp", documentation(kit.version))
+        endpoints |= {path: {"GET": pages} for path in ("/docs", "/openapi.json")}
+    app = Routes(endpoints, GetRoute(desk, MODEL_PREFIX, "models", retrieve_model))
+    limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
+    return Edge(app, limits=limits, clock=desk.clock, ids=kit.ids, log=desk.log)

@@ -1,0 +1,85 @@
+"""Settings of the gateway."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+
+from chassis.settings import ServiceSettings, service_config
+
+
+class Settings(ServiceSettings):
+    """Where the gateway listens, whom it calls, and its bounds."""
+
+    model_config = service_config("gateway")
+
+    http_listen: str = "127.0.0.1:8000"
+    """Address of the public HTTP API: `host:port` or `unix:/path`. Put TLS in front of anything but loopback."""
+
+    auth_address: str
+    """gRPC address of auth."""
+
+    ratelimit_address: str
+    """gRPC address of ratelimit."""
+
+    router_address: str
+    """gRPC address of router."""
+
+    moderation_address: str
+    """gRPC address of moderation."""
+
+    billing_address: str
+    """gRPC address of billing."""
+
+    journal_path: Path
+    """File of the usage journal. Its folder must survive restarts of the process."""
+
+    auth_timeout_s: float = 0.3
+    """Longest wait for auth about a key that is not cached."""
+
+    ratelimit_timeout_s: float = 0.25
+    """Longest wait for a reservation."""
+
+    router_timeout_s: float = 0.25
+    """Longest wait for a placement."""
+
+    moderation_timeout_s: float = 1.0
+    """Longest wait for a verdict."""
+
+    billing_timeout_s: float = 5.0
+    """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""
+
+    first_token_timeout_s: float = 60.0
+    """Longest wait for the first token from a replica, its queue included, before another replica is tried."""
+
+    idle_timeout_s: float = 30.0
+    """Longest silence between two tokens before the stream is given up."""
+
+    request_timeout_s: float = 600.0
+    """Longest life of a request. The official SDKs wait as long by default."""
+
+    stream_buffer_bytes: int = Field(default=262_144, ge=4096)
+    """Text that may wait for one slow client before its request is aborted."""
+
+    max_body_bytes: int = Field(default=4 * 2**20, ge=1024)
+    """Largest request body."""
+
+    max_connections: int = Field(default=4096, ge=1)
+    """Connections served at once; more get a 503."""
+
+    default_completion_tokens: int = Field(default=256, ge=1)
+    """Tokens reserved for a completion without a maximum, until enough answers were seen to forecast better."""
+
+    retry_budget: float = Field(default=0.2, ge=0, le=1)
+    """Second attempts as a share of requests, at the most."""
+
+    docs: bool = True
+    """Serve /docs and /openapi.json."""
+
+    @field_validator("journal_path")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        if not value.is_absolute():
+            raise ValueError("must be an absolute path")
+        return value

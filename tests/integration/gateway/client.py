@@ -1,0 +1,80 @@
+"""A raw HTTP/1.1 client: it sees every byte, and can leave in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Talks to a gateway on a unix socket, a connection per request."""
+
+    socket: Path
+    key: str
+
+    async def get(self, path: str, **options: Any) -> Answer:
+        return await self.request("GET", path, b"", **options)
+
+    async def post(self, path: str, body: object, **options: Any) -> Answer:
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return await self.request("POST", path, raw, **options)
+
+    async def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        *,
+        key: str | None = None,
+        headers: dict[str, str] | None = None,
+        leave_after_s: float = 30.0,
+    ) -> Answer:
+        """Raises `TimeoutError` after `leave_after_s`, with the connection closed in the middle of the answer."""
+        key = self.key if key is None else key
+        sent = {"host": "gateway", "connection": "close", "content-length": str(len(body))}
+        if body:
+            sent["content-type"] = "application/json"
+        if key:
+            sent["authorization"] = f"Bearer {key}"
+        sent |= headers or {}
+        head = f"{method} {path} HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        reader, writer = await asyncio.open_unix_connection(str(self.socket))
+        try:
+            writer.write(head.encode() + b"\r\n" + body)
+            async with asyncio.timeout(leave_after_s):
+                return _answer(await reader.read())
+        finally:
+            writer.close()
+
+
+def _answer(raw: bytes) -> Answer:
+    head, _, body = raw.partition(b"\r\n\r\n")
+    status, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    if headers.get("transfer-encoding") == "chunked":
+        whole = b""
+        while body:
+            size, _, rest = body.partition(b"\r\n")
+            count = int(size, 16)
+            if count == 0:
+                break
+            whole += rest[:count]
+            body = rest[count + 2 :]
+        body = whole
+    return Answer(int(status.split()[1]), headers, body)
