@@ -48,7 +48,7 @@ class Reason(enum.Enum):
 class CapstanError(Exception):
     """A failure with a reason. `metadata` holds what the reason's comment in errors.proto names."""
 
-    def __init__(self, reason: Reason, message: str = "", **metadata: str) -> None:
+    def __init__(self, reason: Reason, message: str = "", /, **metadata: str) -> None:
         super().__init__(f"{reason.name}: {message}" if message else reason.name)
         self.reason = reason
         self.message = message

@@ -53,6 +53,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
 
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
         shipper = Shipper(journal, biller.ingest, clock=kit.clock, jitter=random.random, log=kit.log)
+        metrics.watch_journal(journal, shipper, kit.registry)
         settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log)
         releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log)
         kit.tasks.spawn("shipper", shipper.run())
@@ -102,3 +103,4 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         await admission.closed(LAST_WORDS_S)
         await settlements.drained(LAST_WORDS_S)
         await releases.drained(LAST_WORDS_S)
+        await shipper.drained(LAST_WORDS_S)

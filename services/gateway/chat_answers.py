@@ -26,6 +26,27 @@ class Head:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class CallWords:
+    """How an answer speaks of calls, which depends on how the request asked for them."""
+
+    legacy: bool = False
+    """`function_call` for a request with `functions`, instead of `tool_calls`."""
+    named: bool = False
+    """The request named the function: that it was called is then no news, and the answer ends with `stop`."""
+
+    def finish_reason(self, reason: str | None) -> str | None:
+        """Put the engine's reason in these words."""
+        if reason != "tool_calls":
+            return reason
+        if self.named:
+            return "stop"
+        return "function_call" if self.legacy else reason
+
+
+PLAIN = CallWords()
+
+
 def usage_json(usage: Usage) -> Json:
     """Write usage; the engine serves no audio and predicts nothing, so those counts are 0."""
     return {
@@ -56,7 +77,15 @@ def logprobs_json(logprobs: Iterable[TokenLogprob]) -> Json:
     return {"content": content, "refusal": None}
 
 
-def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs: bool, service_tier: str) -> bytes:
+def completion(
+    head: Head,
+    choices: Sequence[Choice],
+    usage: Usage,
+    *,
+    logprobs: bool,
+    service_tier: str,
+    words: CallWords = PLAIN,
+) -> bytes:
     """Write a whole answer."""
     return orjson.dumps(
         {
@@ -64,7 +93,7 @@ def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs:
             "object": "chat.completion",
             "created": head.created,
             "model": head.model,
-            "choices": [_choice_json(index, choice, logprobs) for index, choice in enumerate(choices)],
+            "choices": [_choice_json(index, choice, logprobs, words) for index, choice in enumerate(choices)],
             "usage": usage_json(usage),
             "service_tier": service_tier,
             "system_fingerprint": head.fingerprint,
@@ -72,7 +101,7 @@ def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs:
     )
 
 
-def _choice_json(index: int, choice: Choice, logprobs: bool) -> Json:
+def _choice_json(index: int, choice: Choice, logprobs: bool, words: CallWords) -> Json:
     text = "".join(choice.text)
     message: Json = {
         "role": "assistant",
@@ -82,7 +111,10 @@ def _choice_json(index: int, choice: Choice, logprobs: bool) -> Json:
     }
     if choice.reasoning:
         message["reasoning_content"] = "".join(choice.reasoning)
-    if choice.tool_calls:
+    if choice.tool_calls and words.legacy:
+        call = choice.tool_calls[min(choice.tool_calls)]
+        message["function_call"] = {"name": call.name, "arguments": "".join(call.arguments)}
+    elif choice.tool_calls:
         message["tool_calls"] = [
             {
                 "id": call.call_id,
@@ -95,7 +127,7 @@ def _choice_json(index: int, choice: Choice, logprobs: bool) -> Json:
         "index": index,
         "message": message,
         "logprobs": logprobs_json(choice.logprobs) if logprobs else None,
-        "finish_reason": choice.finish_reason,
+        "finish_reason": words.finish_reason(choice.finish_reason),
     }
 
 
@@ -106,8 +138,11 @@ class ChunkWriter:
     tokens come.
     """
 
-    def __init__(self, head: Head, *, include_usage: bool, logprobs: bool, service_tier: str) -> None:
+    def __init__(
+        self, head: Head, *, include_usage: bool, logprobs: bool, service_tier: str, words: CallWords = PLAIN
+    ) -> None:
         self._logprobs = logprobs
+        self._words = words
         self._opened: set[int] = set()
         frame = orjson.dumps(
             {
@@ -138,7 +173,8 @@ class ChunkWriter:
             elif text:
                 parts += (self._text_prefixes[index], orjson.dumps(text), self._text_suffix)
             if delta.finish_reason:
-                self._choice(index, {}, None, FINISH_REASONS[delta.finish_reason], parts)
+                reason = self._words.finish_reason(FINISH_REASONS[delta.finish_reason])
+                self._choice(index, {}, None, reason, parts)
         return b"".join(parts)
 
     def _open(self, index: int, delta: Delta, parts: list[bytes]) -> None:
@@ -156,6 +192,10 @@ class ChunkWriter:
             self._choice(index, {"content": delta.text}, logprobs, None, parts)
         for part in delta.tool_calls:
             function: Json = {"arguments": part.arguments}
+            if self._words.legacy:
+                named = {"name": part.name} if part.call_id else {}
+                self._choice(index, {"function_call": named | function}, None, None, parts)
+                continue
             call: Json = {"index": part.index, "function": function}
             if part.call_id:
                 call |= {"id": part.call_id, "type": "function", "function": {"name": part.name, **function}}

@@ -1,4 +1,4 @@
-"""`/docs` and `/openapi.json`: what the API is, made from the models that judge its requests."""
+"""`/openapi.json`: what the API is, made from the models that judge its requests."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ _STREAMED = frozenset({"/v1/chat/completions", "/v1/completions"})
 
 
 def documentation(version: str) -> FastAPI:
-    """Build the application that serves both pages."""
-    app = FastAPI(title="Capstan", version=version, description=DESCRIPTION, redoc_url=None, redirect_slashes=False)
+    """Build the application that serves the document. FastAPI's own pages would load scripts from elsewhere."""
+    app = FastAPI(title="Capstan", version=version, docs_url=None, redoc_url=None, redirect_slashes=False)
     speak_openai(app)
     document = openapi(version)
     app.openapi = lambda: document  # type: ignore[method-assign]  # FastAPI's documented way to replace it

@@ -36,7 +36,8 @@ def answer(error: ApiError) -> Response:
 
 async def _of_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    method, path = request.method, request.url.path
+    # Not `request.url`: that one is built from the Host header, which is the client's.
+    method, path = request.method, request.scope["path"]
     if error.status_code == 404:
         return answer(request_errors.unknown_url(method, path))
     if error.status_code == 405:

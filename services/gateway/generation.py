@@ -110,7 +110,8 @@ class Generator:
                     if error.reason not in RETRIED or excluded or not self._budget.take():
                         raise
                     excluded.append(placement.replica_id)
-                    self._releases.put(Release(grant.request_id, FAULTS.get(error.reason, "ok")))
+                    # Not through the outbox: it could overtake the next placement and blame the wrong replica.
+                    await self._placer.release([Release(grant.request_id, FAULTS.get(error.reason, "ok"))])
                     self._metrics.second_attempts.labels(grant.model).inc()
             self._metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, placement, inbox, first)

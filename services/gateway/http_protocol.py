@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import http
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from services.gateway.edge import FIXED_HEADERS, send_error
 from services.gateway.errors import ApiError, envelope
 
 _CLOSE = (b"connection", b"close")
+_UPGRADE = re.compile(rb"\r\nupgrade:", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,8 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._request_bytes += len(data)
         self._header_bytes += len(data)
+        if not self._answering and b"grade" in data:
+            data = _without_upgrade(data)
         super().data_received(data)
         if self._lingering or self.transport.is_closing():
             return
@@ -242,7 +246,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._refuse(request_errors.malformed_http())
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Serve the request and ignore its wish, as RFC 9110 (7.8) allows; but trust nothing after it."""
+        """A wish that came in pieces past `_without_upgrade`: serve the request, but trust nothing after it."""
         if self._answering:
             self.cycle.keep_alive = False
 
@@ -296,6 +300,16 @@ class _LingeringTransport(asyncio.Transport):
 
     def close(self) -> None:
         self._protocol.linger()
+
+
+def _without_upgrade(data: bytes) -> bytes:
+    """Take the wish to upgrade out of a request's head.
+
+    The parser would hand the body over to the other protocol, that is, lose it. Java's HTTP client wishes for h2c with
+    every request over plain HTTP; RFC 9110 (7.8) allows to ignore that.
+    """
+    head, end, rest = data.partition(b"\r\n\r\n")
+    return _UPGRADE.sub(b"\r\nx-upgrade:", head) + end + rest
 
 
 def _refusing(error: ApiError, ids: Ids) -> AsgiApp:

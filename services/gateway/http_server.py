@@ -20,8 +20,14 @@ from services.gateway.routes import routes
 @asynccontextmanager
 async def http_server(desk: Desk, kit: Kit) -> AsyncIterator[None]:
     """Serve HTTP while the block lasts; leaving it takes no new connections and lets running answers finish."""
-    listener = listen(desk.settings.http_listen)
-    limits = ConnectionLimits(max_connections=desk.settings.max_connections)
+    settings = desk.settings
+    listener = listen(settings.http_listen)
+    limits = ConnectionLimits(
+        max_connections=settings.max_connections,
+        # With the framing of chunks; the body itself is bounded more tightly where it is read.
+        request_bytes=2 * settings.max_body_bytes + 2**20,
+        write_stall_s=settings.stalled_reader_s,
+    )
     config = uvicorn.Config(
         routes(desk, kit),
         http=http_protocol(limits, kit.ids, random.random),
@@ -30,7 +36,11 @@ async def http_server(desk: Desk, kit: Kit) -> AsyncIterator[None]:
         access_log=False,
         log_config=None,
         server_header=False,
-        timeout_graceful_shutdown=max(1, round(desk.settings.grace_s)),
+        # The peer's address is the connection's: nobody's headers are believed.
+        proxy_headers=False,
+        # Longer than clients keep idle connections, or they would send into one that is just being closed.
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=max(1, round(settings.grace_s)),
     )
     server = QuietServer(config)
     task = kit.tasks.spawn("http server", server.serve([listener]))

@@ -6,6 +6,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from chassis.metrics import SECONDS_BUCKETS
 from services.gateway.deltas import Usage
+from services.gateway.journal import Journal
+from services.gateway.shipper import Shipper
 from services.gateway.usage_record import Endpoint, Outcome
 
 
@@ -57,6 +59,18 @@ class Metrics:
             registry=registry,
         )
         self.open_streams = Gauge("capstan_gateway_open_streams", "Streams that are being written.", registry=registry)
+
+    def watch_journal(self, journal: Journal, shipper: Shipper, registry: CollectorRegistry) -> None:
+        """Show how metering is."""
+        for name, text, value in (
+            ("writable", "1 while the usage journal can be written, else 0.", lambda: float(journal.writable)),
+            ("recovered", "Requests that an earlier process left unfinished.", lambda: float(journal.recovered_count)),
+            ("commits", "Commits of the usage journal so far.", lambda: float(journal.commit_count)),
+            ("shipped", "Records that billing has taken so far.", lambda: float(shipper.shipped_count)),
+            ("parked", "Of those, records that billing keeps aside for a person.", lambda: float(shipper.parked_count)),
+            ("failures", "Deliveries to billing that failed in a row.", lambda: float(shipper.failures_in_a_row)),
+        ):
+            Gauge(f"capstan_gateway_journal_{name}", text, registry=registry).set_function(value)
 
     def observe(self, model: str, endpoint: Endpoint, outcome: Outcome, usage: Usage) -> None:
         """Count one request that ended."""

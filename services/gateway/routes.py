@@ -1,4 +1,4 @@
-"""Which path is which endpoint: the API's straight to its endpoints, the documentation through FastAPI."""
+"""Which path is which endpoint: the API's straight to its endpoint, its description through FastAPI."""
 
 from __future__ import annotations
 
@@ -56,9 +56,8 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
         "/v1/embeddings": {"POST": embeddings},
         "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
     }
-    if desk.settings.docs:
-        pages = cast("AsgiApp", documentation(kit.version))
-        endpoints |= {path: {"GET": pages} for path in ("/docs", "/openapi.json")}
+    if desk.settings.openapi:
+        endpoints["/openapi.json"] = {"GET": cast("AsgiApp", documentation(kit.version))}
     app = Routes(endpoints, GetRoute(desk, MODEL_PREFIX, "models", retrieve_model))
     limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
     return Edge(app, limits=limits, clock=desk.clock, ids=kit.ids, log=desk.log)

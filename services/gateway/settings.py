@@ -59,6 +59,9 @@ class Settings(ServiceSettings):
     request_timeout_s: float = 600.0
     """Longest life of a request. The official SDKs wait as long by default."""
 
+    stalled_reader_s: float = 60.0
+    """How long a client may leave an answer unread before its connection is cut."""
+
     stream_buffer_bytes: int = Field(default=262_144, ge=4096)
     """Text that may wait for one slow client before its request is aborted."""
 
@@ -74,8 +77,8 @@ class Settings(ServiceSettings):
     retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Second attempts as a share of requests, at the most."""
 
-    docs: bool = True
-    """Serve /docs and /openapi.json."""
+    openapi: bool = True
+    """Serve /openapi.json."""
 
     @field_validator("journal_path")
     @classmethod

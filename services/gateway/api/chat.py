@@ -27,15 +27,20 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
         generation = await stack.enter_async_context(desk.generator.start(grant, [chat_start(body)]))
         answer_head = head(desk, grant, generation, "chatcmpl-")
         logprobs = bool(body.logprobs)
+        words = chat_answers.CallWords(body.calling.legacy, body.calling.mode == "named")
         if not body.stream:
             choices = await collect(generation.batches(), body.choice_count)
             await finish(desk, grant, generation, body.choice_count)
             answer = chat_answers.completion(
-                answer_head, choices, generation.usage, logprobs=logprobs, service_tier=SERVICE_TIER
+                answer_head, choices, generation.usage, logprobs=logprobs, service_tier=SERVICE_TIER, words=words
             )
             return Whole(answer, headers(grant, exchange))
         writer = chat_answers.ChunkWriter(
-            answer_head, include_usage=body.wants_usage_chunk, logprobs=logprobs, service_tier=SERVICE_TIER
+            answer_head,
+            include_usage=body.wants_usage_chunk,
+            logprobs=logprobs,
+            service_tier=SERVICE_TIER,
+            words=words,
         )
         return stream(desk, grant, generation, body, writer, stack.pop_all(), exchange)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import struct
 
@@ -16,7 +17,7 @@ from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
 from services.gateway.generation import FAULTS
-from services.gateway.peers.router import Release, ReplicaOutcome
+from services.gateway.peers.router import Release
 from services.gateway.schema.embeddings import EmbeddingRequest
 from services.gateway.usage_record import Endpoint, Outcome
 
@@ -45,7 +46,6 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest) -> tuple[list
         placement = await desk.placer.place(
             grant.request_id, grant.model, "embed", grant.work.prompt_tokens, 0, excluded
         )
-        outcome: ReplicaOutcome = "ok"
         try:
             vectors, usage = await desk.replicas.embed(
                 placement.address,
@@ -55,14 +55,19 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest) -> tuple[list
                 body.dimensions or 0,
                 desk.settings.first_token_timeout_s,
             )
-            return vectors, usage, placement.model
         except CapstanError as error:
+            # Told before the next placement, which would otherwise be taken for the one that failed.
             outcome = FAULTS.get(error.reason, "ok")
+            await desk.placer.release([Release(grant.request_id, outcome)])
             if outcome == "ok" or excluded:
                 raise
             excluded.append(placement.replica_id)
-        finally:
-            desk.releases.put(Release(grant.request_id, outcome))
+        except asyncio.CancelledError:
+            desk.releases.put(Release(grant.request_id, "ok"))
+            raise
+        else:
+            desk.releases.put(Release(grant.request_id, "ok"))
+            return vectors, usage, placement.model
 
 
 def _work(body: EmbeddingRequest) -> Work:

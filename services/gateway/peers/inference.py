@@ -164,9 +164,7 @@ class Session:
         self._address = address
         self._log = log
         self._channel = connect(address)
-        self._stub = inference_pb2_grpc.InferenceServiceStub(
-            self._channel
-        )
+        self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         self._slots: dict[int, tuple[int, Inbox]] = {}
         self._next_slot = 0
         self._outgoing: deque[inference_pb2.SessionRequest] = deque()

@@ -101,7 +101,7 @@ def _check_known(param: str, name: str, names: set[str], where: str) -> None:
 
 
 def _check_strict(function: Function, path: str) -> None:
-    problem = violation(function.parameters or {})
+    problem = None if function.parameters is None else violation(function.parameters)
     if problem is not None:
         raise ApiError(
             400,

@@ -19,7 +19,7 @@ _Text = Annotated[str, Field(min_length=1)]
 Input = Annotated[
     Annotated[_Text, Tag("string")]
     | Annotated[list[_Text], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True), Tag("strings")]
-    | Annotated[Tokens, Tag("tokens")]
+    | Annotated[Tokens, Field(max_length=MAX_INPUTS), Tag("tokens")]
     | Annotated[list[Tokens], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True), Tag("token_lists")],
     text_or_tokens("one of a string, array of strings, array of integers, or array of integer arrays"),
 ]

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from pydantic_core import ErrorDetails, ValidationError
 
 from services.gateway import request_errors
 from services.gateway.api_error import ApiError
+from services.gateway.request_errors import LONGEST_ECHO
 from services.gateway.schema.base import LARGEST_TOKEN_ID, MAX_DEPTH, TOO_DEEP, WRONG_ID, WRONG_SHAPE
 from services.gateway.schema.messages import UNSUPPORTED_VALUE
 
@@ -70,10 +72,11 @@ def _rank(fault: Fault) -> int:
 def _fault(body: Any, details: ErrorDetails) -> Fault:
     kind = details["type"]
     location = details["loc"]
-    named = location[-1] if kind == "missing" else None
-    path = place(body, location[:-1] if kind == "missing" else location)
-    if named is not None:
-        path = f"{path}.{named}" if path else str(named)
+    # An absent key is in no document, and a refused kind of object is named by its branch: the last step is neither.
+    ends_beyond = kind in ("missing", UNSUPPORTED_VALUE)
+    path = place(body, location[:-1] if ends_beyond else location)
+    if kind == "missing":
+        path = f"{path}.{location[-1]}" if path else str(location[-1])
     return Fault(path, details["input"], kind, details["msg"], details.get("ctx", {}))
 
 
@@ -81,17 +84,22 @@ def place(body: Any, location: Sequence[int | str]) -> str:
     """Write pydantic's location as a path into `body`.
 
     A location also holds the names of the union branches that were taken. They are told from keys by walking along:
-    what is no key or index at its place is a branch.
+    what is no key or index at its place is a branch, and so is the tag of an object if one of its keys follows.
     """
     path = ""
-    for step in location:
+    tagged = False
+    for step, following in zip_longest(location, location[1:]):
         if isinstance(step, int):
             if isinstance(body, list) and step < len(body):
-                body = body[step]
+                body, tagged = body[step], False
                 path += f"[{step}]"
         elif isinstance(body, dict) and step in body:
-            body = body[step]
-            path += f".{step}" if path else step
+            if not tagged and step in (body.get("type"), body.get("role")) and following in body:
+                tagged = True
+                continue
+            body, tagged = body[step], False
+            name = step if len(step) <= LONGEST_ECHO else step[:LONGEST_ECHO] + "…"
+            path += f".{name}" if path else name
     return path
 
 

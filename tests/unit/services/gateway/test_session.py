@@ -190,7 +190,7 @@ async def test_a_broken_session_fails_all_its_requests_and_the_next_request_open
         assert caught.value.reason is Reason.UNAVAILABLE
     fresh = Inbox(PATIENCE, now())
     replicas.session(address).start(start(), 0, fresh)
-    while (request := await servicer.asked.get()).WhichOneof("message") != "open":
+    while (await servicer.asked.get()).WhichOneof("message") != "open":
         pass
     slot = (await servicer.expect("start")).start.slot
     servicer.say(text(slot, "again"), end(slot))

@@ -192,3 +192,23 @@ def test_legacy_chunks_have_their_object_and_close_each_choice(include_usage: bo
     assert [chunk["choices"][0]["index"] for chunk in chunks] == [2, 2]
     assert chunks[-1]["choices"][0]["finish_reason"] == "length"
     assert all(("usage" in chunk) is include_usage for chunk in chunks)
+
+
+def test_a_request_with_functions_is_answered_with_a_function_call() -> None:
+    words = chat_answers.CallWords(legacy=True)
+    answer = whole([Part(tool_calls=[Call(0, "call_1", "f", "{}")], finish_reason=3)], words=words)
+    assert answer["choices"][0]["message"]["function_call"] == {"name": "f", "arguments": "{}"}
+    assert answer["choices"][0]["finish_reason"] == "function_call"
+    writer = ChunkWriter(HEAD, include_usage=False, logprobs=False, service_tier="default", words=words)
+    parts = [inference_pb2.ToolCallDelta(call_id="call_1", name="f"), inference_pb2.ToolCallDelta(arguments="{}")]
+    chunks = events(writer.write([(0, delta(tool_calls=parts, finish_reason=3))]))
+    deltas = [chunk["choices"][0]["delta"] for chunk in chunks[1:-1]]
+    assert deltas == [{"function_call": {"name": "f", "arguments": ""}}, {"function_call": {"arguments": "{}"}}]
+    assert chunks[-1]["choices"][0]["finish_reason"] == "function_call"
+
+
+def test_a_call_that_the_request_named_ends_with_stop() -> None:
+    words = chat_answers.CallWords(named=True)
+    answer = whole([Part(tool_calls=[Call(0, "call_1", "f", "{}")], finish_reason=3)], words=words)
+    assert answer["choices"][0]["finish_reason"] == "stop"
+    assert whole([Part(finish_reason=2)], words=words)["choices"][0]["finish_reason"] == "length"

@@ -1,0 +1,37 @@
+"""The composition root of billing."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+from capstan.billing.v1 import billing_pb2_grpc
+from chassis.clock import Clock
+from chassis.errors import CapstanError
+from chassis.kit import Kit
+from chassis.postgres import pool
+from services.billing.metrics import Metrics
+from services.billing.servicer import BillingServicer
+from services.billing.settings import Settings
+from services.billing.store import Store
+
+_COUNT_INTERVAL_S = 30.0
+
+
+@asynccontextmanager
+async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
+    """Serve billing. PostgreSQL may be away at the start: calls are UNAVAILABLE until it is there."""
+    metrics = Metrics(kit.registry)
+    async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
+        store = Store(connections, lambda: datetime.fromtimestamp(kit.clock.now(), UTC))
+        billing_pb2_grpc.add_BillingServiceServicer_to_server(BillingServicer(store, metrics, kit.clock), kit.server)
+        kit.tasks.spawn("count dead letters", _count_dead_letters(store, metrics, kit.clock))
+        yield
+
+
+async def _count_dead_letters(store: Store, metrics: Metrics, clock: Clock) -> None:
+    while True:
+        with suppress(CapstanError):  # the last count stands; that PostgreSQL is away shows elsewhere
+            metrics.dead_letters.set(await store.parked_count())
+        await clock.sleep(_COUNT_INTERVAL_S)

@@ -1,0 +1,67 @@
+"""What billing does beside serving: bring the schema up to date, take parked events up again, check its books."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from chassis import postgres
+from services.billing import verify as books
+from services.billing.price_file import parse
+from services.billing.price_store import publish
+from services.billing.settings import Settings
+from services.billing.store import Status, Store
+from services.billing.wire import parked_delivery
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_REPROCESS_BATCH = 200
+_LONG_STATEMENT_S = 600.0
+
+
+async def migrate(settings: Settings) -> int:
+    """Bring the schema up to date and publish new versions of the price book. Idempotent."""
+    prices = parse(settings.price_book.read_text(encoding="utf-8"))
+    applied = await postgres.migrate(settings.database(), "billing", MIGRATIONS)
+    async with postgres.pool(settings.database(), application_name="migrate billing", max_size=1) as pool:
+        published = await pool.retried(lambda connection: publish(connection, prices))
+    _say(f"billing: applied {', '.join(applied) or 'no migration'}; published {published} new prices")
+    return 0
+
+
+async def reprocess(settings: Settings) -> int:
+    """Try all parked events again, for example after their model got a price; 1 when some stay parked."""
+    recorded = parked = 0
+    async with postgres.pool(settings.database(), application_name="reprocess billing", max_size=1) as pool:
+        store = Store(pool, lambda: datetime.now(UTC))
+        after = b""
+        while letters := await store.parked(after, _REPROCESS_BATCH):
+            receipts = await store.ingest([parked_delivery(payload) for _, payload in letters])
+            done = [
+                digest
+                for (digest, _), receipt in zip(letters, receipts, strict=True)
+                if receipt.status is not Status.PARKED
+            ]
+            await store.resolve(done)
+            recorded += len(done)
+            parked += len(letters) - len(done)
+            after = letters[-1][0]
+    _say(f"billing: {recorded} events recorded, {parked} stay parked")
+    return 1 if parked else 0
+
+
+async def verify(settings: Settings) -> int:
+    """Check the invariants of the books and print them; 1 when one is violated."""
+    async with postgres.pool(
+        settings.database(),
+        application_name="verify billing",
+        max_size=1,
+        statement_timeout_s=_LONG_STATEMENT_S,
+    ) as pool:
+        findings = await books.check(pool)
+    _say(books.table(findings))
+    return 0 if all(finding.holds for finding in findings) else 1
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")

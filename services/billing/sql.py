@@ -1,0 +1,77 @@
+"""The statements of billing, in one place."""
+
+from __future__ import annotations
+
+# Everything a batch changes, in one statement: the events that are new, their legs, and what their organisations owe.
+# Rows are taken in the order of their keys, so that batches which overlap wait for each other and never in a circle.
+RECORD = """
+with fresh as (
+    insert into billing.usage_events (
+        request_id, organization_id, project_id, key_id, owner_id, model, endpoint, outcome, start_time, finish_time,
+        prompt_tokens, cached_prompt_tokens, completion_tokens, reasoning_tokens, usage_estimated, price_version,
+        price_model, amount_nanousd)
+    select * from unnest(
+        $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+        $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
+        $15::boolean[], $16::integer[], $17::text[], $18::bigint[]) as delivered(request_id)
+    order by delivered.request_id
+    on conflict (request_id) do nothing
+    returning request_id, organization_id, amount_nanousd, prompt_tokens, completion_tokens
+), entered as (
+    insert into billing.ledger_entries (transaction_id, leg, organization_id, account, amount_nanousd)
+    select leg.* from unnest($19::text[], $20::smallint[], $21::text[], $22::text[], $23::bigint[])
+        as leg(transaction_id)
+    join fresh on fresh.request_id = leg.transaction_id
+), owed as (
+    insert into billing.accounts as account
+        (organization_id, receivable_nanousd, event_count, prompt_tokens, completion_tokens)
+    select organization_id, sum(amount_nanousd)::bigint, count(*), sum(prompt_tokens)::bigint,
+        sum(completion_tokens)::bigint
+    from fresh group by organization_id order by organization_id
+    on conflict (organization_id) do update set
+        receivable_nanousd = account.receivable_nanousd + excluded.receivable_nanousd,
+        event_count = account.event_count + excluded.event_count,
+        prompt_tokens = account.prompt_tokens + excluded.prompt_tokens,
+        completion_tokens = account.completion_tokens + excluded.completion_tokens
+)
+select request_id from fresh
+"""
+
+AMOUNTS = "select request_id, amount_nanousd from billing.usage_events where request_id = any($1::text[])"
+
+PARK = """
+insert into billing.dead_letters (digest, organization_id, request_id, reason, payload)
+select * from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[]) as parked(digest)
+order by parked.digest
+on conflict (digest) do nothing
+"""
+
+ACCOUNT = """
+select coalesce(max(receivable_nanousd), 0) as receivable_nanousd, coalesce(max(event_count), 0) as event_count,
+    coalesce(max(prompt_tokens), 0) as prompt_tokens, coalesce(max(completion_tokens), 0) as completion_tokens,
+    (select count(*) from billing.dead_letters where organization_id = $1 and resolved_time is null) as parked_count
+from billing.accounts where organization_id = $1
+"""
+
+PARKED_COUNT = "select count(*) from billing.dead_letters where resolved_time is null"
+
+PARKED = """
+select digest, payload from billing.dead_letters where resolved_time is null and digest > $1 order by digest limit $2
+"""
+
+RESOLVE = """
+update billing.dead_letters set resolved_time = now(), resolution = 'recorded'
+where digest = any($1::bytea[]) and resolved_time is null
+"""
+
+PRICE_COUNT = "select count(*) from billing.price_versions"
+
+PRICES = """
+select version, model, effective_time, input_picousd, cached_input_picousd, output_picousd from billing.price_versions
+"""
+
+PUBLISH = """
+insert into billing.price_versions
+    (version, model, effective_time, input_picousd, cached_input_picousd, output_picousd)
+values ($1, $2, $3, $4, $5, $6)
+"""

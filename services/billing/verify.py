@@ -1,0 +1,193 @@
+"""The books, checked: every sum recomputed from the rows below it, every amount from its event.
+
+Reads one snapshot, so it can run while events come in, and changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.postgres import Connection, Pool
+from services.billing.events import Endpoint, Outcome, UsageEvent
+from services.billing.pricing import Price, amount_nanousd
+
+APPEND_ONLY = ("dead_letters", "ledger_entries", "price_versions", "usage_events")
+
+_UNBALANCED = """
+select count(*) as wrong, (select count(distinct transaction_id) from billing.ledger_entries) as looked_at,
+    (select coalesce(sum(amount_nanousd), 0) from billing.ledger_entries) as total
+from (select 1 from billing.ledger_entries group by transaction_id having sum(amount_nanousd) <> 0) as unbalanced
+"""
+
+_DIVERGING = """
+with owed as (
+    select organization_id, sum(amount_nanousd) as amount from billing.ledger_entries where account = 'receivable'
+    group by organization_id
+), used as (
+    select organization_id, sum(amount_nanousd) as amount, count(*) as events, sum(prompt_tokens) as prompt,
+        sum(completion_tokens) as completion
+    from billing.usage_events group by organization_id
+)
+select count(*) filter (
+        where coalesce(owed.amount, 0) <> coalesce(used.amount, 0)
+            or coalesce(account.receivable_nanousd, 0) <> coalesce(used.amount, 0)) as wrong_amounts,
+    count(*) filter (
+        where coalesce(account.event_count, 0) <> coalesce(used.events, 0)
+            or coalesce(account.prompt_tokens, 0) <> coalesce(used.prompt, 0)
+            or coalesce(account.completion_tokens, 0) <> coalesce(used.completion, 0)) as wrong_counts,
+    count(*) as looked_at, coalesce(sum(used.amount), 0) as total
+from used full join owed using (organization_id)
+    full join billing.accounts as account using (organization_id)
+"""
+
+_MISMATCHED = """
+select count(*) filter (
+        where event.request_id is null or entered.amount <> event.amount_nanousd or entered.legs <> 2
+            or entered.organizations <> 1 or entered.organization_id <> event.organization_id) as wrong_legs,
+    count(*) filter (where entered.transaction_id is null and event.amount_nanousd <> 0) as without_legs,
+    count(event.request_id) as looked_at
+from billing.usage_events as event
+    full join (
+        select transaction_id, count(*) as legs, count(distinct organization_id) as organizations,
+            min(organization_id) as organization_id,
+            sum(amount_nanousd) filter (where account = 'receivable') as amount
+        from billing.ledger_entries group by transaction_id
+    ) as entered on entered.transaction_id = event.request_id
+where entered.transaction_id is not null or event.amount_nanousd <> 0
+"""
+
+_EVENTS = """
+select event.request_id, event.organization_id, event.project_id, event.key_id, event.owner_id, event.model,
+    event.endpoint, event.outcome, event.start_time, event.finish_time, event.prompt_tokens,
+    event.cached_prompt_tokens, event.completion_tokens, event.reasoning_tokens, event.usage_estimated,
+    event.amount_nanousd, price.version, price.model as price_model, price.effective_time, price.input_picousd,
+    price.cached_input_picousd, price.output_picousd
+from billing.usage_events as event
+    left join billing.price_versions as price on (price.version, price.model) = (price_version, price_model)
+"""
+
+_GUARDS = """
+select table_.relname::text as name from pg_trigger as guard
+    join pg_class as table_ on table_.oid = guard.tgrelid join pg_namespace as schema on schema.oid = relnamespace
+where schema.nspname = 'billing' and guard.tgname = 'append_only' and guard.tgenabled in ('O', 'A')
+"""
+
+_PARKED = """
+select count(*) as parked, min(parked_time) as oldest from billing.dead_letters where resolved_time is null
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What became of one invariant."""
+
+    invariant: str
+    holds: bool
+    statement: str
+    """What must be true."""
+    seen: str
+    """What was found."""
+
+
+async def check(pool: Pool) -> list[Finding]:
+    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away."""
+    async with pool.transaction(readonly=True) as connection:
+        await connection.execute("set transaction isolation level repeatable read")
+        return [
+            await _legs_sum_to_zero(connection),
+            *await _sums_agree(connection),
+            await _one_transaction_per_event(connection),
+            await _amounts_recompute(connection),
+            await _append_only(connection),
+            await _nothing_parked(connection),
+        ]
+
+
+def table(findings: Sequence[Finding]) -> str:
+    """Lay findings out for people."""
+    width = max(len(finding.statement) for finding in findings)
+    return "\n".join(
+        f"{finding.invariant:4} {'ok  ' if finding.holds else 'FAIL'} {finding.statement:{width}}  {finding.seen}"
+        for finding in findings
+    )
+
+
+async def _legs_sum_to_zero(connection: Connection) -> Finding:
+    row = await connection.fetchrow(_UNBALANCED)
+    assert row is not None
+    return Finding(
+        "I1",
+        row["wrong"] == 0 and row["total"] == 0,
+        "the legs of each transaction sum to 0, and so does the ledger",
+        f"{row['looked_at']} transactions, {row['wrong']} unbalanced, sum {row['total']}",
+    )
+
+
+async def _sums_agree(connection: Connection) -> tuple[Finding, Finding]:
+    row = await connection.fetchrow(_DIVERGING)
+    assert row is not None
+    return (
+        Finding(
+            "I2",
+            row["wrong_amounts"] == 0,
+            "receivables = amounts of events = what accounts say",
+            f"{row['looked_at']} organisations, {row['wrong_amounts']} differ, sum {int(row['total']):,} nano-dollars",
+        ),
+        Finding(
+            "I2",
+            row["wrong_counts"] == 0,
+            "events and tokens are as many as accounts say",
+            f"{row['looked_at']} organisations, {row['wrong_counts']} differ",
+        ),
+    )
+
+
+async def _one_transaction_per_event(connection: Connection) -> Finding:
+    row = await connection.fetchrow(_MISMATCHED)
+    assert row is not None
+    return Finding(
+        "I4",
+        row["wrong_legs"] == 0 and row["without_legs"] == 0,
+        "each charged event has exactly its one transaction",
+        f"{row['looked_at']} charged events, {row['wrong_legs']} with wrong legs, {row['without_legs']} without",
+    )
+
+
+async def _amounts_recompute(connection: Connection) -> Finding:
+    looked_at = wrong = 0
+    async for row in connection.cursor(_EVENTS, prefetch=5000):
+        looked_at += 1
+        columns = tuple(row)
+        wrong += row["version"] is None or _recomputed(columns) != row["amount_nanousd"]
+    return Finding(
+        "I5",
+        wrong == 0,
+        "each amount follows from its tokens, outcome and price",
+        f"{looked_at} events, {wrong} differ",
+    )
+
+
+def _recomputed(columns: tuple[Any, ...]) -> int:
+    """Price a row of `_EVENTS` again: 15 columns of the event, its amount, 6 of the price, in their fields' order."""
+    fields: list[Any] = [*columns[:6], Endpoint(columns[6]), Outcome(columns[7]), *columns[8:15]]
+    return amount_nanousd(Price(*columns[16:]), UsageEvent(*fields))
+
+
+async def _append_only(connection: Connection) -> Finding:
+    guarded = {row["name"] for row in await connection.fetch(_GUARDS)}
+    bare = [name for name in APPEND_ONLY if name not in guarded]
+    return Finding(
+        "I11",
+        not bare,
+        "nothing can be deleted: append-only tables are guarded",
+        f"unguarded: {', '.join(bare)}" if bare else f"{len(APPEND_ONLY)} tables guarded",
+    )
+
+
+async def _nothing_parked(connection: Connection) -> Finding:
+    row = await connection.fetchrow(_PARKED)
+    assert row is not None
+    since = f", the oldest since {row['oldest']:%Y-%m-%d %H:%M} UTC" if row["oldest"] else ""
+    return Finding("I12", row["parked"] == 0, "no event is parked", f"{row['parked']} parked{since}")

@@ -1,0 +1,98 @@
+"""Usage events from proto to domain: the one place that knows both, one table per enum."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from capstan.billing.v1 import billing_pb2
+from services.billing.events import Delivery, Endpoint, Outcome, UsageEvent, fault_of
+from services.billing.pricing import Price
+from services.billing.store import Status
+
+ENDPOINTS: dict[int, Endpoint] = {
+    billing_pb2.ENDPOINT_CHAT_COMPLETIONS: Endpoint.CHAT_COMPLETIONS,
+    billing_pb2.ENDPOINT_COMPLETIONS: Endpoint.COMPLETIONS,
+    billing_pb2.ENDPOINT_EMBEDDINGS: Endpoint.EMBEDDINGS,
+}
+
+OUTCOMES: dict[int, Outcome] = {
+    billing_pb2.OUTCOME_OK: Outcome.OK,
+    billing_pb2.OUTCOME_CLIENT_CLOSED: Outcome.CLIENT_CLOSED,
+    billing_pb2.OUTCOME_TRUNCATED: Outcome.TRUNCATED,
+    billing_pb2.OUTCOME_ENGINE_ERROR: Outcome.ENGINE_ERROR,
+    billing_pb2.OUTCOME_SERVER_ERROR: Outcome.SERVER_ERROR,
+}
+
+STATUSES: dict[Status, billing_pb2.ReceiptStatus.ValueType] = {
+    Status.RECORDED: billing_pb2.RECEIPT_STATUS_RECORDED,
+    Status.DUPLICATE: billing_pb2.RECEIPT_STATUS_DUPLICATE,
+    Status.PARKED: billing_pb2.RECEIPT_STATUS_PARKED,
+}
+
+
+def delivery(message: billing_pb2.UsageEvent) -> Delivery:
+    """Read one event, or say what is wrong with it; never raises, because a bad event must not fail its batch."""
+    payload = message.SerializeToString(deterministic=True)
+    event, fault = None, ""
+    try:
+        event = _event(message)
+        fault = fault_of(event)
+    except ValueError as error:
+        fault = str(error)
+    return Delivery(message.request_id, message.organization_id, payload, None if fault else event, fault)
+
+
+def parked_delivery(payload: bytes) -> Delivery:
+    """Read an event again that was parked."""
+    return delivery(billing_pb2.UsageEvent.FromString(payload))
+
+
+def price_message(price: Price) -> billing_pb2.Price:
+    """Write a price."""
+    message = billing_pb2.Price(
+        model=price.model,
+        version=price.version,
+        input_picousd=price.input_picousd,
+        cached_input_picousd=price.cached_input_picousd,
+        output_picousd=price.output_picousd,
+    )
+    message.effective_time.FromDatetime(price.effective_time)
+    return message
+
+
+def _event(message: billing_pb2.UsageEvent) -> UsageEvent:
+    endpoint, outcome = ENDPOINTS.get(message.endpoint), OUTCOMES.get(message.outcome)
+    if endpoint is None:
+        raise ValueError(f"endpoint {message.endpoint} is unset or unknown")
+    if outcome is None:
+        raise ValueError(f"outcome {message.outcome} is unset or unknown")
+    if not message.HasField("start_time") or not message.HasField("finish_time"):
+        raise ValueError("start_time or finish_time is unset")
+    usage = message.usage
+    return UsageEvent(
+        message.request_id,
+        message.organization_id,
+        message.project_id,
+        message.key_id,
+        message.owner_id,
+        message.model,
+        endpoint,
+        outcome,
+        _time(message.start_time),
+        _time(message.finish_time),
+        usage.prompt_tokens,
+        usage.cached_prompt_tokens,
+        usage.completion_tokens,
+        usage.reasoning_tokens,
+        message.usage_estimated,
+    )
+
+
+def _time(stamp: Timestamp) -> datetime:
+    """Read an instant, to the microsecond. Raises `ValueError` outside the years 1 to 9999."""
+    try:
+        return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)
+    except (ValueError, OverflowError, OSError):
+        raise ValueError("a time is out of range") from None

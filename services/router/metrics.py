@@ -1,0 +1,72 @@
+"""Router's instruments. How replicas stand is read when somebody asks, not kept twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from prometheus_client import CollectorRegistry, Counter
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from capstan.router.v1 import router_pb2
+from chassis.errors import Reason
+from services.router.replicas import Replicas
+
+
+class Metrics(Collector):
+    """Placements by result, releases by outcome, and each replica's standing."""
+
+    def __init__(self, registry: CollectorRegistry, replicas: Replicas, monotonic: Callable[[], float]) -> None:
+        self._replicas = replicas
+        self._monotonic = monotonic
+        placements = Counter(
+            "capstan_router_placements",
+            "Requests that asked for a place, by result: OK or the reason of the refusal.",
+            ["result"],
+            registry=registry,
+        )
+        releases = Counter(
+            "capstan_router_releases", "Requests that left, by how it went.", ["outcome"], registry=registry
+        )
+        self.expired = Counter(
+            "capstan_router_placements_expired",
+            "Placements that nobody released in time. Each is a gateway that died or forgot.",
+            registry=registry,
+        )
+        self.placed = placements.labels("OK").inc
+        self._refused = placements
+        self._released = releases
+        registry.register(self)
+
+    def refused(self, reason: Reason) -> None:
+        """Note a refusal."""
+        self._refused.labels(reason.name).inc()
+
+    def released(self, outcome: int) -> None:
+        """Note a release."""
+        known = outcome in router_pb2.ReplicaOutcome.values()
+        name = router_pb2.ReplicaOutcome.Name(outcome) if known else "UNKNOWN"  # type: ignore[arg-type]  # any int32
+        self._released.labels(name.removeprefix("REPLICA_OUTCOME_")).inc()
+
+    def collect(self) -> Iterator[Metric]:
+        """Answer how each replica stands now."""
+        usable = GaugeMetricFamily(
+            "capstan_router_replica_usable", "1 when requests can be placed there.", labels=["replica_id", "model"]
+        )
+        ejected = GaugeMetricFamily(
+            "capstan_router_replica_ejected", "1 while it is shut out for failing.", labels=["replica_id", "model"]
+        )
+        requests = GaugeMetricFamily(
+            "capstan_router_replica_requests", "Requests placed there and not released.", labels=["replica_id", "model"]
+        )
+        tokens = GaugeMetricFamily(
+            "capstan_router_replica_tokens", "Tokens of those requests.", labels=["replica_id", "model"]
+        )
+        now = self._monotonic()
+        for replica in self._replicas:
+            labels = [replica.id, replica.description.model if replica.description else ""]
+            usable.add_metric(labels, replica.is_usable(now))
+            ejected.add_metric(labels, replica.ejection.is_open)
+            requests.add_metric(labels, replica.held_count)
+            tokens.add_metric(labels, replica.held_tokens)
+        yield from (usable, ejected, requests, tokens)

@@ -1,0 +1,198 @@
+"""What is known of each replica. Pure: whoever learns something says so, with the time.
+
+Everything that decides whether and how gladly a replica is chosen is worked out when something is learnt, into
+`usable_until`, `usable_from` and `score`, so that choosing among a hundred is a hundred comparisons.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from services.router.ejection import Ejection, EjectionRules
+from services.router.load import DEFAULT_SLOTS, TYPICAL_TOKENS, Load, pressure
+
+LAST_RESORT = 1000.0
+"""Added to the score of a replica whose watch broke: it is asked only when nobody else can take the request."""
+
+NEVER = float("-inf")
+
+
+class Kind(enum.Enum):
+    """What a model can do."""
+
+    GENERATE = "generate"
+    EMBED = "embed"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a replica serves."""
+
+    model: str
+    kinds: frozenset[Kind]
+    max_model_tokens: int
+    """Longest prompt plus completion."""
+    fingerprint: str
+    """Changes with engine, weights, precision and parallelism."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """When a replica is not asked."""
+
+    stale_after_s: float = 5.0
+    stalled_after_s: float = 45.0
+    queue_share: float = 1.0
+    """Requests beyond its slots that it may hold, as a share of the slots."""
+    ejection: EjectionRules = field(default_factory=EjectionRules)
+
+
+class Replica:
+    """One replica. Times are monotonic."""
+
+    __slots__ = (
+        "_load",
+        "_rules",
+        "_since_report",
+        "address",
+        "connected",
+        "description",
+        "ejection",
+        "held_count",
+        "held_tokens",
+        "id",
+        "reported_at",
+        "score",
+        "usable_from",
+        "usable_until",
+    )
+
+    def __init__(self, replica_id: str, address: str, rules: Rules) -> None:
+        self.id = replica_id
+        self.address = address
+        self.description: Description | None = None
+        self.connected = False
+        self.ejection = Ejection(rules.ejection)
+        self.held_count = 0
+        """Requests placed here and not released."""
+        self.held_tokens = 0
+        """Their tokens: prompt and the most they may generate."""
+        self.reported_at = NEVER
+        self.score = 0.0
+        """Lower is gladder."""
+        self.usable_from = NEVER
+        self.usable_until = NEVER
+        """When it can be chosen: from the one (ejection), before the other (what is known, and room)."""
+        self._rules = rules
+        self._load: Load | None = None
+        self._since_report = 0
+
+    def is_usable(self, now: float) -> bool:
+        """Say whether a request can be placed here now."""
+        return self.usable_from <= now < self.usable_until
+
+    def report(self, load: Load, now: float) -> None:
+        """Take what the replica says of itself."""
+        self.connected = True
+        self.reported_at = now
+        self._load = load
+        self._since_report = 0
+        self._reckon()
+
+    def lost(self) -> None:
+        """Note that the watch broke; what is known ages out by itself."""
+        self.connected = False
+        self._reckon()
+
+    def hold(self, tokens: int, now: float) -> int:
+        """Count a request that goes there; answer the epoch to give back with its outcome."""
+        self.held_count += 1
+        self.held_tokens += tokens
+        self._since_report += 1
+        if self.ejection.is_open:
+            self.ejection.tried(now)
+        self._reckon()
+        return self.ejection.epoch
+
+    def let_go(self, tokens: int) -> None:
+        """Count one that left."""
+        self.held_count -= 1
+        self.held_tokens -= tokens
+        self._since_report -= 1
+        self._reckon()
+
+    def judge(self, *, went_well: bool, epoch: int, now: float, may_open: bool) -> None:
+        """Take how a request went that was placed here in `epoch`."""
+        if went_well:
+            self.ejection.succeeded(epoch, now)
+        else:
+            self.ejection.failed(epoch, now, may_open=may_open)
+        self._reckon()
+
+    def _reckon(self) -> None:
+        self.usable_from = self.ejection.retry_at if self.ejection.is_open else NEVER
+        load = self._load
+        if load is None or self.description is None:
+            self.usable_until = NEVER
+            return
+        slots = load.slots or DEFAULT_SLOTS
+        # The report is a moment old and knows all routers' requests; what is held here is exact and knows only ours.
+        requests = max(self.held_count, load.running_count + load.waiting_count + self._since_report)
+        stalled = load.stalled_s is not None and load.stalled_s > self._rules.stalled_after_s
+        full = requests >= slots * (1 + self._rules.queue_share)
+        usable = load.accepting and not stalled and not full
+        self.usable_until = self.reported_at + self._rules.stale_after_s if usable else NEVER
+        self.score = pressure(
+            requests=requests,
+            waiting=load.waiting_count,
+            tokens=self.held_tokens + max(0, requests - self.held_count) * TYPICAL_TOKENS,
+            kv_usage=load.kv_usage,
+            slots=slots,
+        ) + (0.0 if self.connected else LAST_RESORT)
+
+
+class Replicas:
+    """All replicas, and for each model and kind the pool of those that serve it, by id."""
+
+    def __init__(self, rules: Rules) -> None:
+        self._rules = rules
+        self._replicas: dict[str, Replica] = {}
+        self._pools: dict[tuple[str, Kind], list[Replica]] = {}
+
+    def __iter__(self) -> Iterator[Replica]:
+        return iter(self._replicas.values())
+
+    def add(self, replica_id: str, address: str) -> Replica:
+        """Begin to know a replica, or answer the one of that id."""
+        if replica_id not in self._replicas:
+            self._replicas[replica_id] = Replica(replica_id, address, self._rules)
+        return self._replicas[replica_id]
+
+    def describe(self, replica: Replica, description: Description) -> None:
+        """Take what a replica serves; it may be something else than before."""
+        replica.description = description
+        self._pools = {}
+        for known in sorted(self._replicas.values(), key=lambda each: each.id):
+            if known.description is not None:
+                for kind in known.description.kinds:
+                    self._pools.setdefault((known.description.model, kind), []).append(known)
+
+    def pool(self, model: str, kind: Kind) -> Sequence[Replica]:
+        """Answer the replicas that serve `model` for `kind`, usable or not, by id."""
+        return self._pools.get((model, kind), ())
+
+    def serving(self, model: str) -> list[Replica]:
+        """Answer the replicas that serve `model`, usable or not."""
+        return [each for each in self._replicas.values() if each.description and each.description.model == model]
+
+    def may_eject(self, replica: Replica) -> bool:
+        """Say whether one more of the replica's pool may be shut out: at most half, or a single one.
+
+        When most of a pool fails the cause is not in the replicas, and shutting all out makes it an outage.
+        """
+        if replica.description is None:
+            return True
+        pool = self.serving(replica.description.model)
+        return len(pool) == 1 or sum(each.ejection.is_open for each in pool) + 1 <= len(pool) // 2

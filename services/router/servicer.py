@@ -1,0 +1,117 @@
+"""RouterService on the wire."""
+
+from __future__ import annotations
+
+from capstan.router.v1 import router_pb2, router_pb2_grpc
+from chassis.clock import Clock
+from chassis.errors import CapstanError, Reason, failure
+from services.router.metrics import Metrics
+from services.router.models import Catalogue, Model
+from services.router.placement import Placements, Request
+from services.router.replicas import Kind, Replica, Replicas
+
+MOST_ITEMS = 1000
+
+KINDS: dict[int, Kind] = {
+    router_pb2.MODEL_KIND_GENERATE: Kind.GENERATE,
+    router_pb2.MODEL_KIND_EMBED: Kind.EMBED,
+}
+
+WENT_WELL: dict[int, bool] = {
+    router_pb2.REPLICA_OUTCOME_UNSPECIFIED: True,
+    router_pb2.REPLICA_OUTCOME_OK: True,
+    router_pb2.REPLICA_OUTCOME_UNREACHABLE: False,
+    router_pb2.REPLICA_OUTCOME_FAILED: False,
+    router_pb2.REPLICA_OUTCOME_TIMED_OUT: False,
+}
+
+_KIND_NUMBERS: dict[Kind | None, router_pb2.ModelKind.ValueType] = {
+    None: router_pb2.MODEL_KIND_UNSPECIFIED,
+    Kind.GENERATE: router_pb2.MODEL_KIND_GENERATE,
+    Kind.EMBED: router_pb2.MODEL_KIND_EMBED,
+}
+
+
+class RouterServicer(router_pb2_grpc.RouterServiceServicer):
+    """See router.proto."""
+
+    def __init__(
+        self, placements: Placements, replicas: Replicas, catalogue: Catalogue, metrics: Metrics, clock: Clock
+    ) -> None:
+        self._placements = placements
+        self._replicas = replicas
+        self._catalogue = catalogue
+        self._metrics = metrics
+        self._clock = clock
+
+    async def Place(self, request: router_pb2.PlaceRequest, context: object) -> router_pb2.PlaceResponse:
+        """Pick a replica for each item."""
+        _check_count(len(request.items))
+        now = self._clock.monotonic()
+        return router_pb2.PlaceResponse(results=[self._placed(item, now) for item in request.items])
+
+    async def Release(self, request: router_pb2.ReleaseRequest, context: object) -> router_pb2.ReleaseResponse:
+        """Let requests go."""
+        _check_count(len(request.items))
+        now = self._clock.monotonic()
+        for item in request.items:
+            # An outcome that a newer gateway knows and this router does not says nothing against the replica.
+            self._placements.release(item.request_id, went_well=WENT_WELL.get(item.outcome, True), now=now)
+            self._metrics.released(item.outcome)
+        return router_pb2.ReleaseResponse()
+
+    async def ListModels(self, request: router_pb2.ListModelsRequest, context: object) -> router_pb2.ListModelsResponse:
+        """Answer what is served."""
+        models = self._catalogue.listing(self._replicas, self._clock.monotonic())
+        return router_pb2.ListModelsResponse(models=map(_model, models))
+
+    def _placed(self, item: router_pb2.PlaceItem, now: float) -> router_pb2.PlaceResult:
+        try:
+            replica = self._placements.place(_request(item), now)
+        except CapstanError as error:
+            self._metrics.refused(error.reason)
+            return router_pb2.PlaceResult(refusal=failure(error))
+        self._metrics.placed()
+        return router_pb2.PlaceResult(placement=_placement(replica))
+
+
+def _check_count(count: int) -> None:
+    if not 1 <= count <= MOST_ITEMS:
+        raise CapstanError(Reason.INVALID_ARGUMENT, f"1 to {MOST_ITEMS} items, please", param="items")
+
+
+def _request(item: router_pb2.PlaceItem) -> Request:
+    kind = KINDS.get(item.kind)
+    if kind is None:
+        raise CapstanError(Reason.INVALID_ARGUMENT, f"kind {item.kind} is unset or unknown", param="items.kind")
+    if not item.request_id:
+        raise CapstanError(Reason.INVALID_ARGUMENT, "request_id is empty", param="items.request_id")
+    if item.prompt_tokens < 0 or item.completion_tokens < 0:
+        raise CapstanError(Reason.INVALID_ARGUMENT, "a token count is negative", param="items.prompt_tokens")
+    tokens = item.prompt_tokens + item.completion_tokens
+    return Request(item.request_id, item.model, kind, tokens, frozenset(item.excluded_replica_ids))
+
+
+def _placement(replica: Replica) -> router_pb2.Placement:
+    assert replica.description is not None
+    return router_pb2.Placement(
+        replica_id=replica.id,
+        address=replica.address,
+        model=replica.description.model,
+        max_model_tokens=replica.description.max_model_tokens,
+        fingerprint=replica.description.fingerprint,
+    )
+
+
+def _model(model: Model) -> router_pb2.Model:
+    message = router_pb2.Model(
+        name=model.name,
+        served_name=model.served_name,
+        kind=_KIND_NUMBERS[model.kind],
+        max_model_tokens=model.max_model_tokens,
+        ready_replica_count=model.ready_count,
+    )
+    message.create_time.FromNanoseconds(round(model.create_time * 1e9))
+    if model.staleness_s is not None:
+        message.staleness.FromNanoseconds(round(model.staleness_s * 1e9))
+    return message

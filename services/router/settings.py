@@ -1,0 +1,92 @@
+"""Settings of router."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from chassis.settings import ServiceSettings, service_config
+
+
+class ReplicaAddress(BaseModel):
+    """A replica of the inference service."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str = Field(min_length=1, max_length=128)
+    """Name of the replica, unique, e.g. "chat-0"."""
+
+    address: str = Field(min_length=1, max_length=256)
+    """Its gRPC address: `unix:/path` or `host:port`. Gateways must reach it under the same."""
+
+
+class Settings(ServiceSettings):
+    """Where the replicas are, what else models are called, and when a replica is not asked."""
+
+    model_config = service_config("router")
+
+    replicas: tuple[ReplicaAddress, ...] = ()
+    """All replicas, as JSON: `[{"id": "chat-0", "address": "unix:/run/chat-0.sock"}]`."""
+
+    replicas_file: Path | None = None
+    """File with the same JSON, read once at the start. Unset: `replicas` stands. Not both."""
+
+    aliases: dict[str, str] = Field(default_factory=dict)
+    """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`. A served name wins over an alias."""
+
+    expected_models: dict[str, Literal["generate", "embed"]] = Field(default_factory=dict)
+    """Models that are known before a replica has told, as JSON: `{"capstan-demo": "generate"}`. A request for one waits
+    for its replica (503) instead of being wrong (404)."""
+
+    load_interval_s: float = Field(default=1.0, ge=0.1, le=60)
+    """Longest silence asked of a replica, in seconds; it tells at once when its load changes."""
+
+    stale_after_s: float = Field(default=5.0, gt=0)
+    """Seconds after which a silent replica gets no requests."""
+
+    stalled_after_s: float = Field(default=45.0, gt=0)
+    """Seconds without a token, in spite of work, after which a replica gets none. More than the longest prefill."""
+
+    queue_share: float = Field(default=1.0, ge=0)
+    """Requests that may wait at a replica, as a share of those it runs at once; beyond that it is full."""
+
+    ejection_failures: int = Field(default=3, ge=1)
+    """Failures in a row after which a replica is shut out."""
+
+    ejection_pause_s: float = Field(default=1.0, gt=0)
+    """Seconds until a replica that was shut out gets one request on trial; doubles each time that fails."""
+
+    ejection_longest_pause_s: float = Field(default=30.0, gt=0)
+    """Where the doubling ends, in seconds."""
+
+    placement_expiry_s: float = Field(default=900.0, gt=0)
+    """Seconds after which a placement that nobody released is forgotten. Longer than the longest request."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Settings:
+        if self.replicas and self.replicas_file:
+            raise ValueError("set replicas or replicas_file, not both")
+        if self.ejection_longest_pause_s < self.ejection_pause_s:
+            raise ValueError("ejection_longest_pause_s is shorter than ejection_pause_s")
+        _unique(self.replicas)
+        return self
+
+    def all_replicas(self) -> tuple[ReplicaAddress, ...]:
+        """Answer the replicas from wherever they stand. Raises `ValueError` or `OSError` for an unusable file."""
+        if self.replicas_file is None:
+            return self.replicas
+        try:
+            found = TypeAdapter(tuple[ReplicaAddress, ...]).validate_python(json.loads(self.replicas_file.read_text()))
+        except ValidationError as error:
+            raise ValueError(f"{self.replicas_file}: {error}") from None
+        _unique(found)
+        return found
+
+
+def _unique(replicas: tuple[ReplicaAddress, ...]) -> None:
+    ids = [replica.id for replica in replicas]
+    if len(set(ids)) != len(ids):
+        raise ValueError("two replicas have the same id")
