@@ -38,8 +38,10 @@ def logprobs_json(logprobs: Iterable[TokenLogprob], offset: int) -> tuple[Json, 
     return {"tokens": tokens, "token_logprobs": chosen, "top_logprobs": top, "text_offset": offsets}, offset
 
 
-def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs: bool) -> bytes:
-    """Write a whole answer."""
+def completion(
+    head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs: bool, offsets: Sequence[int] = ()
+) -> bytes:
+    """Write a whole answer. `offsets`: characters of the prompt before each choice's first token; empty: none."""
     return orjson.dumps(
         {
             "id": head.answer_id,
@@ -50,7 +52,9 @@ def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs:
                 {
                     "text": "".join(choice.text),
                     "index": index,
-                    "logprobs": logprobs_json(choice.logprobs, 0)[0] if logprobs else None,
+                    "logprobs": logprobs_json(choice.logprobs, offsets[index] if offsets else 0)[0]
+                    if logprobs
+                    else None,
                     "finish_reason": choice.finish_reason,
                 }
                 for index, choice in enumerate(choices)
@@ -62,11 +66,11 @@ def completion(head: Head, choices: Sequence[Choice], usage: Usage, *, logprobs:
 
 
 class ChunkWriter:
-    """Writes the chunks of one stream."""
+    """Writes the chunks of one stream. `offsets` as for `completion`."""
 
-    def __init__(self, head: Head, *, include_usage: bool, logprobs: bool) -> None:
+    def __init__(self, head: Head, *, include_usage: bool, logprobs: bool, offsets: Sequence[int] = ()) -> None:
         self._logprobs = logprobs
-        self._offsets: dict[int, int] = {}
+        self._offsets = dict(enumerate(offsets))
         frame = orjson.dumps(
             {
                 "id": head.answer_id,

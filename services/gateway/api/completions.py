@@ -28,9 +28,13 @@ async def create_completion(desk: Desk, caller: Caller, body: CompletionRequest,
             candidates = await collect(generation.batches(), body.candidate_count * len(body.prompts))
             await finish(desk, grant, generation, len(candidates))
             choices = best(candidates, body.candidate_count, body.choice_count)
-            answer = text_answers.completion(answer_head, choices, generation.usage, logprobs=logprobs)
+            answer = text_answers.completion(
+                answer_head, choices, generation.usage, logprobs=logprobs, offsets=body.text_offsets
+            )
             return Whole(answer, headers(grant, exchange))
-        writer = text_answers.ChunkWriter(answer_head, include_usage=body.wants_usage_chunk, logprobs=logprobs)
+        writer = text_answers.ChunkWriter(
+            answer_head, include_usage=body.wants_usage_chunk, logprobs=logprobs, offsets=body.text_offsets
+        )
         return stream(desk, grant, generation, body, writer, stack.pop_all(), exchange)
 
 

@@ -105,12 +105,12 @@ class Authenticator:
             self._cache.popitem(last=False)
         return entry
 
-    async def _send(self, digests: Sequence[bytes]) -> Sequence[auth_pb2.AuthenticateResult]:
+    async def _send(self, digests: Sequence[bytes]) -> Sequence[auth_pb2.AuthenticateResult | CapstanError]:
         request = auth_pb2.AuthenticateRequest(key_digests=digests)
         answer: auth_pb2.AuthenticateResponse = await call(
             self._stub.Authenticate, request, timeout_s=self._timeout_s, peer="auth"
         )
-        return answer.results
+        return [_unless_unknown_now(result) for result in answer.results]
 
     async def watch(self) -> None:
         """Follow auth's Watch stream for ever, forgetting what it names. Meant to be a background task."""
@@ -138,6 +138,15 @@ class Authenticator:
         ]
         for digest in gone:
             del self._cache[digest]
+
+
+def _unless_unknown_now(result: auth_pb2.AuthenticateResult) -> auth_pb2.AuthenticateResult | CapstanError:
+    """Turn into an error what is said of one key only because auth cannot tell now: no verdict to remember."""
+    if result.HasField("refusal"):
+        error = from_failure(result.refusal)
+        if error.reason in (Reason.UNAVAILABLE, Reason.OVERLOADED):
+            return error
+    return result
 
 
 def _caller(principal: auth_pb2.Principal) -> Caller:

@@ -79,6 +79,12 @@ class CompletionRequest(SamplingRequest):
         return cast("list[str | list[int]]", self.prompt)
 
     @property
+    def text_offsets(self) -> list[int]:
+        """Characters of the prompt that stand before each choice's text; of token ids none are known."""
+        unseen = [0 if self.echo or not isinstance(prompt, str) else len(prompt) for prompt in self.prompts]
+        return [offset for offset in unseen for _ in range(self.choice_count)]
+
+    @property
     def texts(self) -> list[str]:
         """The prompts that are text."""
         return [prompt for prompt in self.prompts if isinstance(prompt, str)]

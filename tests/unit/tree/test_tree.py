@@ -3,6 +3,7 @@
 Warnings of the tools are errors here as anywhere. Each check is a process, as `make check` runs it.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,8 @@ CHECKS = {
 def test_the_tree_passes(name: str) -> None:
     command = CHECKS[name]
     assert shutil.which(command[0]), f"{command[0]} is not installed: `make test` installs it"
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protos' / 'gen'}"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -140,7 +140,9 @@ class AuthenticateResult(_message.Message):
 
     @_builtins.property
     def refusal(self) -> _errors_pb2.Failure:
-        """KEY_INVALID or PROJECT_ARCHIVED."""
+        """KEY_INVALID or PROJECT_ARCHIVED; UNAVAILABLE or OVERLOADED where nobody can tell now, because the database is away
+        and the key is not known here: such an answer must not be remembered.
+        """
 
     def __init__(
         self,

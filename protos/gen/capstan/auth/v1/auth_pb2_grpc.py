@@ -69,8 +69,7 @@ class AuthServiceServicer:
 
     def Authenticate(self, request, context):
         """Authenticate answers who stands behind each key. Batched: callers send what gathered while the last call was under
-        way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes), UNAVAILABLE (the
-        database is away and the key is not known here).
+        way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -22,8 +22,7 @@ class AuthServiceStub:
     def __init__(self, channel: _aio.Channel) -> None: ...
     Authenticate: _aio.UnaryUnaryMultiCallable[_auth_pb2.AuthenticateRequest, _auth_pb2.AuthenticateResponse]
     """Authenticate answers who stands behind each key. Batched: callers send what gathered while the last call was under
-    way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes), UNAVAILABLE (the
-    database is away and the key is not known here).
+    way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes).
     """
     Watch: _aio.UnaryStreamMultiCallable[_auth_pb2.WatchRequest, _auth_pb2.WatchResponse]
     """Watch streams what a cache of principals must forget, from the moment of the call on. Its first message comes at
@@ -50,8 +49,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_auth_pb2.AuthenticateRequest, _abc.Awaitable[_auth_pb2.AuthenticateResponse]],
     ) -> _abc.Awaitable[_auth_pb2.AuthenticateResponse]:
         """Authenticate answers who stands behind each key. Batched: callers send what gathered while the last call was under
-        way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes), UNAVAILABLE (the
-        database is away and the key is not known here).
+        way. Idempotent. Errors: INVALID_ARGUMENT (no items, more than 1,000, a digest not of 32 bytes).
         """
 
     @_abc_1.abstractmethod

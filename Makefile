@@ -1,0 +1,55 @@
+# `make up` runs Capstan on this machine, `make test` proves it; both need only Python 3.11 to 3.13 and make.
+#
+#   make up [MODEL=folder] [PORT=8000]    install, start, print the address and a first API key
+#   make down | status | logs             stop it; what runs; what it said
+#   make test [ARGS="tests/unit -k …"]    install what the tests need and run them
+#   make check                            style, types, layers and generated files, as `make test` does last
+#
+# PYTHON=python3.12 names the Python; TORCH_INDEX_URL=… a package index that has PyTorch's CPU build;
+# CAPSTAN_DATA_DIR=… where the data is (default: .capstan here).
+
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+
+# The first that answers and is new enough; `python3` itself before its siblings, because it is the user's choice.
+PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
+	$$each -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$each && exit; \
+	done; echo python3)
+
+CAPSTAN = .venv/bin/capstan
+UP_ARGS = $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
+ARGS ?=
+
+.PHONY: up down status logs test check protos lock clean
+.DEFAULT_GOAL := up
+
+up:
+	@$(PYTHON) -m tools.install cpu && exec $(CAPSTAN) up $(UP_ARGS)
+
+down:
+	@test -x $(CAPSTAN) && exec $(CAPSTAN) down || echo "Nothing is installed here, so nothing runs."
+
+status:
+	@exec $(CAPSTAN) status
+
+logs:
+	@exec $(CAPSTAN) logs --follow
+
+test:
+	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest $(ARGS)
+
+check:
+	@$(PYTHON) -m tools.install dev
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+protos:
+	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m tools.genproto
+
+lock:
+	@exec $(PYTHON) -m tools.lock
+
+clean: down
+	rm -rf .venv .venv.lock .venv.log build *.egg-info

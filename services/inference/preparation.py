@@ -1,0 +1,93 @@
+"""From what was asked to what the engine is asked: the prompt as tokens, the answer's shape, and how to read it.
+
+Tokenizing a long prompt takes a while, so all of it can run in another thread: it touches nothing but its arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from services.inference.answer import Reading
+from services.inference.answer_format import constraint_of
+from services.inference.errors import InvalidRequestError
+from services.inference.prompts import Conversation, Prompt, Prompts
+from services.inference.request import GenerationRequest
+from services.inference.tokenizer import Tokenizer
+from services.inference.wire import Asked
+
+
+MAX_ECHOED = 500_000
+"""Tokens and log probabilities of a prompt that one request may ask back, over all its choices: about 15 MB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request, ready for the engine."""
+
+    request: GenerationRequest
+    reading: Reading
+
+
+class Preparation:
+    """Prepares requests for one model."""
+
+    def __init__(self, tokenizer: Tokenizer, *, salt_key: bytes, reasoning: bool) -> None:
+        """`salt_key`: secret; who knew it could probe others' prompts. `reasoning`: the model marks its thoughts."""
+        self._tokenizer = tokenizer
+        self._prompts = Prompts(tokenizer)
+        self._salt_key = salt_key
+        self._reasoning = reasoning
+
+    def prepare(self, asked: Asked) -> Prepared:
+        """Do it. Raises InvalidRequestError, NoChatTemplateError, TemplateRefusedError."""
+        wanted = asked.wanted
+        if isinstance(asked.prompt, Conversation):
+            prompt = self._prompts.chat(asked.prompt)
+            reading = self._reading(asked.prompt, prompt)
+            wanted = constraint_of(wanted, asked.prompt)
+        else:
+            prompt = self._plain(asked.prompt)
+            reading = Reading(echo=self._echo(asked, prompt) if asked.echo else None)
+        request = GenerationRequest(
+            request_id=asked.request_id,
+            prompt=prompt.token_ids,
+            sampling=asked.sampling,
+            constraint=wanted,
+            adapter=asked.adapter,
+            priority=asked.priority,
+            cache_salt=self._salt(asked.organization_id),
+        )
+        return Prepared(request, reading)
+
+    def text_tokens(self, text: str) -> list[int]:
+        """Token ids of a text to embed."""
+        return self._prompts.text(text).token_ids
+
+    def _plain(self, prompt: str | Sequence[int]) -> Prompt:
+        return self._prompts.text(prompt) if isinstance(prompt, str) else Prompt(list(prompt))
+
+    def _echo(self, asked: Asked, prompt: Prompt) -> str:
+        """The prompt's text. It is told once per choice, so a short request can ask for a lot."""
+        sampling = asked.sampling
+        entries = len(prompt.token_ids) * (1 if sampling.top_logprobs is None else 2 + sampling.top_logprobs)
+        if entries * sampling.choices > MAX_ECHOED:
+            raise InvalidRequestError("that much of the prompt cannot be echoed", param="echo")
+        return asked.prompt if isinstance(asked.prompt, str) else self._tokenizer.decode(prompt.token_ids)
+
+    def _reading(self, conversation: Conversation, prompt: Prompt) -> Reading:
+        return Reading(
+            reasoning=self._reasoning,
+            thinking=prompt.thinking,
+            functions=frozenset(function.name for function in conversation.callable),
+            call_limit=None if conversation.parallel else 1,
+            named=conversation.choice == "named",
+        )
+
+    def _salt(self, organization_id: str) -> str:
+        """What keeps organizations apart in the prefix cache, and cannot be guessed."""
+        digest = hmac.digest(self._salt_key, organization_id.encode(), hashlib.sha256)
+        return base64.b64encode(digest).decode()

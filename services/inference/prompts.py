@@ -1,0 +1,132 @@
+"""From a conversation to token ids, without letting anyone's words become the model's control tokens.
+
+A chat template glues messages and control tokens (`<|im_end|>`, …) into one text, and a tokenizer cannot know which of
+them a user typed. So every control token's spelling inside of a message is split by a mark before rendering, and what
+stands on the two sides of a mark is tokenized apart: the model sees the same characters, and no turn ends where a user
+wants it to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from services.inference.reasoning import BEGIN
+from services.inference.tokenizer import Tokenizer
+
+MARK = "\ufdd0"
+"""A code point that Unicode reserves for use inside of programs; in a message it is replaced."""
+
+# Roles that some templates do not know, by the one that says the same.
+_ROLES = {"developer": "system"}
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function the model may call."""
+
+    name: str
+    description: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """JSON Schema of its arguments."""
+    strict: bool = False
+    """Whether its arguments are forced to follow the schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a client wants continued as a chat."""
+
+    messages: Sequence[Mapping[str, Any]]
+    """Shaped as in OpenAI's API; content is text."""
+    functions: Sequence[Function] = ()
+    choice: Literal["none", "auto", "required", "named"] = "auto"
+    """Whether functions may, must or must not be called."""
+    named: str = ""
+    """The one to call."""
+    parallel: bool = True
+    """False: at most one call."""
+    effort: str = ""
+    """How hard to think, in the client's word; empty: the model's default."""
+
+    @property
+    def callable(self) -> Sequence[Function]:
+        """What the model may call; it is not told of others."""
+        if self.choice == "none":
+            return ()
+        return [f for f in self.functions if self.choice != "named" or f.name == self.named]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads."""
+
+    token_ids: list[int]
+    thinking: bool = False
+    """True when it ends with the tag that opens a thought, so that the answer begins inside of one."""
+
+
+class Prompts:
+    """Makes prompts for one model."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        spellings = sorted((text for text in tokenizer.control_texts if len(text) > 1), key=len, reverse=True)
+        self._controls = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
+
+    def text(self, text: str) -> Prompt:
+        """A text to continue or embed: whoever writes the whole prompt may write control tokens."""
+        return Prompt(self._tokenizer.encode(text, framed=True))
+
+    def chat(self, conversation: Conversation) -> Prompt:
+        """A conversation, up to where the next answer begins. Raises NoChatTemplateError, TemplateRefusedError."""
+        options: dict[str, Any] = {}
+        if conversation.effort:
+            options = {"reasoning_effort": conversation.effort, "enable_thinking": conversation.effort != "none"}
+        rendered = self._tokenizer.render_chat(
+            [self._message(message) for message in conversation.messages],
+            [self._tool(function) for function in conversation.callable],
+            **options,
+        )
+        ids: list[int] = []
+        for part in rendered.split(MARK):
+            ids += self._tokenizer.encode(part, framed=False)
+        return Prompt(ids, thinking=rendered.rstrip().endswith(BEGIN))
+
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        plain: dict[str, Any] = self._defused(dict(message))
+        plain["role"] = _ROLES.get(plain["role"], plain["role"])
+        for call in plain.get("tool_calls", ()):
+            # Templates write arguments as JSON, so they want the object and not its text.
+            call["function"]["arguments"] = _parsed(call["function"]["arguments"])
+        return plain
+
+    def _tool(self, function: Function) -> dict[str, Any]:
+        about: dict[str, Any] = {"name": function.name, "description": function.description}
+        about["parameters"] = dict(function.parameters) or {"type": "object", "properties": {}}
+        return {"type": "function", "function": self._defused(about)}
+
+    def _defused(self, value: Any) -> Any:
+        """The same value with a mark inside of every control token's spelling."""
+        if isinstance(value, str):
+            return self._controls.sub(_split, value.replace(MARK, "\ufffd"))
+        if isinstance(value, Mapping):
+            return {self._defused(key): self._defused(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self._defused(item) for item in value]
+        return value
+
+
+def _split(match: re.Match[str]) -> str:
+    return match[0][0] + MARK + match[0][1:]
+
+
+def _parsed(arguments: str) -> Any:
+    try:
+        value = json.loads(arguments)
+    except ValueError:
+        return arguments
+    return value if isinstance(value, dict) else arguments

@@ -1,0 +1,218 @@
+"""The inference service on the wire."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from typing import Any, cast
+
+import grpc
+
+from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
+from capstan.usage.v1 import usage_pb2
+from chassis.clock import Clock
+from chassis.errors import CapstanError, Reason, unavailable
+from chassis.rpc_server import rich_status
+from chassis.supervise import Tasks
+from services.inference.embedding import check_dimensions, check_inputs, little_endian, shortened
+from services.inference.errors import EngineError, InvalidRequestError
+from services.inference.failures import capstan_error
+from services.inference.health import Health
+from services.inference.request import EmbeddingRequest
+from services.inference.session import Session, Shared
+
+OPEN_WITHIN_S = 10.0
+LEAST_INTERVAL_S = 0.1
+LONGEST_INTERVAL_S = 60.0
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
+    """Sessions, vectors, adapters and the state of one replica."""
+
+    def __init__(
+        self, *, model: str, shared: Shared, health: Health, clock: Clock, tasks: Tasks, ready_at: float
+    ) -> None:
+        """`model`: the name clients use. `ready_at`: unix seconds."""
+        self._model = model
+        self._shared = shared
+        self._health = health
+        self._clock = clock
+        self._tasks = tasks
+        self._ready_at = ready_at
+        self._sessions: set[Session] = set()
+
+    @property
+    def sessions(self) -> int:
+        """Open sessions."""
+        return len(self._sessions)
+
+    def tend(self) -> None:
+        """Look after all sessions. Called several times a second."""
+        now = self._shared.now()
+        for session in list(self._sessions):
+            session.tend(now)
+
+    async def Session(
+        self, requests: AsyncIterator[inference_pb2.SessionRequest], context: Context
+    ) -> AsyncIterator[inference_pb2.SessionResponse]:
+        """See inference.proto."""
+        await self._opened(requests)
+        task = asyncio.current_task()
+        assert task is not None
+        session = Session(self._shared, lambda: self._tasks.once("cut off a session", _cut_off(context, task)))
+        # Whatever ends the call, also while a frame is being written, ends what runs for it at once.
+        context.add_done_callback(
+            cast("Any", lambda _: session.close())
+        )  # the stubs ask for an instance of their own class
+        self._sessions.add(session)
+        reader = asyncio.get_running_loop().create_task(_read(session, requests), name="session reader")
+        try:
+            async for frame in session.frames():
+                yield frame
+        finally:
+            reader.cancel()
+            session.close()
+            self._sessions.discard(session)
+
+    async def Embed(self, request: inference_pb2.EmbedRequest, context: Context) -> inference_pb2.EmbedResponse:
+        """See inference.proto."""
+        try:
+            model = self._shared.engine.model
+            if not model.embeds:
+                raise InvalidRequestError("this model makes no vectors", param="model")
+            dimensions = check_dimensions(request.dimensions, model)
+            inputs = await asyncio.to_thread(self._tokens, request)
+            tokens = check_inputs(inputs)
+            vectors = await self._shared.engine.embed(EmbeddingRequest(request.request_id, inputs))
+        except EngineError as error:
+            raise capstan_error(error) from error
+        return inference_pb2.EmbedResponse(
+            embeddings=[little_endian(shortened(vector, dimensions)) for vector in vectors],
+            usage=usage_pb2.TokenUsage(prompt_tokens=tokens),
+        )
+
+    def _tokens(self, request: inference_pb2.EmbedRequest) -> list[list[int]]:
+        inputs = []
+        for item in request.inputs:
+            if item.WhichOneof("input") is None or (item.HasField("text") and not item.text):
+                raise InvalidRequestError("an input is empty", param="input")
+            text = self._shared.preparation.text_tokens
+            inputs.append(text(item.text) if item.HasField("text") else list(item.tokens.token_ids))
+        return inputs
+
+    async def DescribeModel(
+        self, request: inference_pb2.DescribeModelRequest, context: Context
+    ) -> inference_pb2.DescribeModelResponse:
+        """See inference.proto."""
+        engine = self._shared.engine
+        model = engine.model
+        answer = inference_pb2.DescribeModelResponse(
+            model=self._model,
+            generates=not model.embeds,
+            embeds=model.embeds,
+            max_model_tokens=model.max_model_tokens,
+            fingerprint=model.fingerprint,
+            embedding_dimensions=model.embedding_dimensions,
+            adapters=engine.adapters,
+            vocabulary_size=model.vocabulary_size,
+        )
+        answer.start_time.FromNanoseconds(int(self._ready_at * 1e9))
+        return answer
+
+    async def WatchLoad(
+        self, request: inference_pb2.WatchLoadRequest, context: Context
+    ) -> AsyncIterator[inference_pb2.WatchLoadResponse]:
+        """See inference.proto."""
+        longest = request.max_interval.ToNanoseconds() / 1e9 if request.HasField("max_interval") else 1.0
+        if not LEAST_INTERVAL_S <= longest <= LONGEST_INTERVAL_S:
+            raise CapstanError(
+                Reason.INVALID_ARGUMENT,
+                f"an interval has {LEAST_INTERVAL_S:g} to {LONGEST_INTERVAL_S:g} seconds",
+                param="max_interval",
+            )
+        told, told_at = None, 0.0
+        while True:
+            load = self._health.load()
+            now = self._clock.monotonic()
+            if told is None or _news(load, told) or now - told_at >= longest:
+                yield load
+                told, told_at = load, now
+            if self._shared.draining:
+                return
+            await self._clock.sleep(LEAST_INTERVAL_S)
+
+    async def LoadAdapter(
+        self, request: inference_pb2.LoadAdapterRequest, context: Context
+    ) -> inference_pb2.LoadAdapterResponse:
+        """See inference.proto."""
+        _named(request.name)
+        try:
+            await self._shared.engine.load_adapter(request.name, request.path)
+        except EngineError as error:
+            raise capstan_error(error) from error
+        return inference_pb2.LoadAdapterResponse()
+
+    async def UnloadAdapter(
+        self, request: inference_pb2.UnloadAdapterRequest, context: Context
+    ) -> inference_pb2.UnloadAdapterResponse:
+        """See inference.proto."""
+        _named(request.name)
+        try:
+            await self._shared.engine.unload_adapter(request.name)
+        except EngineError as error:
+            raise capstan_error(error) from error
+        return inference_pb2.UnloadAdapterResponse()
+
+    async def _opened(self, requests: AsyncIterator[inference_pb2.SessionRequest]) -> str:
+        """Wait for `open`; answer the gateway's name."""
+        first = None
+        with suppress(TimeoutError, StopAsyncIteration):
+            async with asyncio.timeout(OPEN_WITHIN_S):
+                first = await anext(aiter(requests))
+        if first is None or first.WhichOneof("message") != "open":
+            raise CapstanError(Reason.INVALID_ARGUMENT, "a session begins with `open`", param="open")
+        return first.open.gateway_id
+
+
+async def _read(session: Session, requests: AsyncIterator[inference_pb2.SessionRequest]) -> None:
+    """Do what the gateway says until it has nothing more to say."""
+    try:
+        async for request in requests:
+            match request.WhichOneof("message"):
+                case "start":
+                    session.start(request.start)
+                case "abort":
+                    session.abort(request.abort.slot)
+                case _:
+                    raise CapstanError(Reason.INVALID_ARGUMENT, "a session is opened once", param="open")
+    except CapstanError as error:
+        session.fail(error)
+    else:
+        session.leave()
+
+
+def _news(load: inference_pb2.WatchLoadResponse, told: inference_pb2.WatchLoadResponse) -> bool:
+    """Whether anything but the passing of time has changed."""
+    if load.HasField("stalled_for") and told.HasField("stalled_for"):
+        told = inference_pb2.WatchLoadResponse.FromString(told.SerializeToString())
+        told.stalled_for.CopyFrom(load.stalled_for)
+    return load != told
+
+
+async def _cut_off(context: Context, handler: asyncio.Task[Any]) -> None:
+    """End a call whose frames are not read. Cancelling alone would not tell the gateway, once it does read."""
+    error = unavailable("inference", "the gateway does not read its session")
+    status = rich_status(error)
+    telling = asyncio.ensure_future(context.abort(status.code, status.details, status.trailing_metadata))
+    await asyncio.sleep(0)
+    handler.cancel()
+    with suppress(grpc.aio.AbortError):
+        await telling
+
+
+def _named(name: str) -> None:
+    if not name:
+        raise CapstanError(Reason.INVALID_ARGUMENT, "an adapter needs a name", param="name")

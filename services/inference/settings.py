@@ -1,0 +1,121 @@
+"""What the inference service can be told."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import model_validator
+
+from chassis.settings import ServiceSettings, service_config
+
+
+class Settings(ServiceSettings):
+    """Read once from `CAPSTAN_INFERENCE_…`. Settings of the engine that was not chosen have no effect."""
+
+    model_config = service_config("inference")
+
+    model_name: str
+    """Name clients use for the model, e.g. "llama-3.1-8b"."""
+
+    engine: Literal["vllm", "simulator"] = "vllm"
+    """vllm: a real model. simulator: invented answers at a chosen speed, for load and fault tests."""
+
+    model: str = ""
+    """The model's files: a folder, `package://package_name/folder`, or a name in the local Hugging Face cache. Nothing
+    is downloaded. Required for vllm."""
+
+    runner: Literal["generate", "pooling"] = "generate"
+    """generate: text. pooling: vectors."""
+
+    reasoning: Literal["none", "think"] = "none"
+    """think: the model wraps its thoughts in <think>…</think>, and they are told apart from the answer."""
+
+    dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
+    """Precision. auto: the model's own; float32 for vectors on CPU."""
+
+    max_model_tokens: int | None = None
+    """Longest prompt plus completion. Unset: what the model was trained for, which may need more KV cache than there
+    is."""
+
+    max_running: int | None = None
+    """Sequences run at once at the most. Unset: 64 in the simulator, vLLM's choice (256) in vLLM."""
+
+    max_waiting: int = 1024
+    """Sequences that may wait in the engine; more are refused as OVERLOADED."""
+
+    kv_cache_bytes: int | None = None
+    """Memory for the KV cache. Unset: 256 MiB on CPU, and on GPU what `gpu_memory_share` leaves."""
+
+    gpu_memory_share: float | None = None
+    """Share of each GPU's memory that the engine may use, 0 to 1. Unset: vLLM's choice."""
+
+    tensor_parallel: int = 1
+    """GPUs that share each layer."""
+
+    pipeline_parallel: int = 1
+    """Groups of GPUs that share the model's layers."""
+
+    quantization: str | None = None
+    """vLLM's name of the weights' quantization. Unset: as the model's files say."""
+
+    enforce_eager: bool | None = None
+    """True: nothing is compiled. Unset: true on CPU, where compiling needs a C++ compiler at run time; false on GPU."""
+
+    cpu_threads: int | None = None
+    """Threads for the model on CPU. Unset: all usable cores but one."""
+
+    max_adapters: int = 0
+    """LoRA adapters loaded at once. 0: none. With adapters a prompt's log probabilities are not available."""
+
+    max_adapter_rank: int = 16
+    """Greatest rank of an adapter."""
+
+    stall_s: float = 60.0
+    """Time without an engine step, while there is work, after which the replica turns unready."""
+
+    stall_exit_s: float = 300.0
+    """Time after which a process with such an engine ends, so that it is restarted."""
+
+    session_write_s: float = 15.0
+    """Time a gateway may take to read a frame before its session is broken and its requests are aborted."""
+
+    session_waiting_deltas: int = 65_536
+    """Deltas that may wait for a gateway before the same happens."""
+
+    inline_characters: int = 16_384
+    """Prompts up to this length are tokenized at once, longer ones in a thread. 16,384 characters take about 5 ms."""
+
+    max_preparing: int = 64
+    """Long prompts that may be in tokenization at once; more are refused as OVERLOADED."""
+
+    sim_tokens_per_s: float = 50.0
+    """Simulator: tokens per second and sequence. 0: as fast as it can."""
+
+    sim_ttft_s: float = 0.05
+    """Simulator: time to the first token of an empty prompt, seconds."""
+
+    sim_prefill_tokens_per_s: float = 0.0
+    """Simulator: prompt tokens per second that are not in the cache. 0: they take no time."""
+
+    sim_answer_tokens: int = 64
+    """Simulator: mean length of an answer that nothing cuts short."""
+
+    sim_kv_blocks: int = 4096
+    """Simulator: blocks of 16 tokens in the KV cache."""
+
+    sim_embedding_dimensions: int = 384
+    """Simulator: length of its vectors, with the runner `pooling`."""
+
+    sim_poison: str = ""
+    """Simulator: a prompt that holds this text kills the process. Empty: none does."""
+
+    sim_control: str = ""
+    """Simulator: where its knobs and faults can be turned while it runs, `unix:/path`. Empty: nowhere."""
+
+    @model_validator(mode="after")
+    def _complete(self) -> Settings:
+        if self.engine == "vllm" and not self.model:
+            raise ValueError("`model` is required for vllm")
+        if self.sim_control and not self.sim_control.startswith("unix:/"):
+            raise ValueError("`sim_control` must be `unix:/absolute/path`")
+        return self

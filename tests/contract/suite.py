@@ -1,0 +1,178 @@
+"""The running suite from outside: its HTTP port byte by byte, its operations ports, its books."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import http.client
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from signal import SIGKILL
+from typing import Any
+from urllib.parse import urlsplit
+
+import asyncpg
+import grpc
+from prometheus_client.parser import text_string_to_metric_families
+
+from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
+from tests.stack import Stack
+from tools.local.launch import ROOT, import_path
+from tools.local.layout import Layout
+from tools.local.state import Phase
+
+PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """What the envelope holds; fails when it is none."""
+        document = json.loads(self.body)
+        assert set(document) == {"error"}, document
+        error: dict[str, Any] = document["error"]
+        assert set(error) == {"message", "type", "param", "code"}, error
+        assert isinstance(error["message"], str)
+        assert error["message"]
+        assert isinstance(error["type"], str)
+        assert isinstance(error["param"], str | None)
+        assert isinstance(error["code"], str | None)
+        return error
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("localhost", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+class Suite:
+    """What the SDK cannot say or see."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self._host = urlsplit(stack.base_url)
+
+    def post(self, path: str, body: bytes | object, **options: Any) -> Answer:
+        """Send a body as it is, or as JSON."""
+        raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+        return self.request("POST", path, raw, **options)
+
+    def get(self, path: str, **options: Any) -> Answer:
+        return self.request("GET", path, None, **options)
+
+    def request(
+        self, method: str, path: str, body: bytes | None, *, headers: Mapping[str, str] | None = None, key: str = ""
+    ) -> Answer:
+        """Make one request on a connection of its own. Raises `OSError` when nobody listens."""
+        said = {"authorization": f"Bearer {key or self.stack.api_key}", "content-type": "application/json"}
+        connection = http.client.HTTPConnection(self._host.hostname or "", self._host.port, timeout=PATIENCE_S)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, said | dict(headers or {}))
+            response = connection.getresponse()
+            return Answer(
+                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+            )
+
+    def send(self, raw: bytes) -> bytes:
+        """Send bytes that may be no HTTP and answer all that comes back until the server closes."""
+        with socket.create_connection((self._host.hostname or "", self._host.port), timeout=PATIENCE_S) as connection:
+            connection.sendall(raw)
+            received = b""
+            with contextlib.suppress(ConnectionResetError):
+                while more := connection.recv(65536):
+                    received += more
+        return received
+
+    def metric(self, service: str, name: str, **labels: str) -> float:
+        """Read one sample of a service's metrics, summed over the labels that are not given; 0 when there is none."""
+        with contextlib.closing(_UnixConnection(self.stack.ops_socket(service), PATIENCE_S)) as connection:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def account(self, organization_id: str) -> billing_pb2.GetAccountResponse:
+        """Ask billing what an organisation owes."""
+        with grpc.insecure_channel(self.stack.address("billing")) as channel:
+            stub = billing_pb2_grpc.BillingServiceStub(channel)
+            request = billing_pb2.GetAccountRequest(organization_id=organization_id)
+            return stub.GetAccount(request, timeout=PATIENCE_S, wait_for_ready=True)
+
+    def prices(self) -> dict[str, billing_pb2.Price]:
+        """Ask billing for the prices in force, by model."""
+        with grpc.insecure_channel(self.stack.address("billing")) as channel:
+            stub = billing_pb2_grpc.BillingServiceStub(channel)
+            response = stub.ListPrices(billing_pb2.ListPricesRequest(), timeout=PATIENCE_S, wait_for_ready=True)
+        return {price.model: price for price in response.prices}
+
+    def billed(self, request_ids: Sequence[str]) -> dict[str, str]:
+        """Look into billing's books: of these requests the recorded ones, and how they ended."""
+
+        async def look() -> dict[str, str]:
+            database = await asyncpg.connect(self._dsn())
+            try:
+                rows = await database.fetch(
+                    "select request_id, outcome from billing.usage_events where request_id = any($1)", request_ids
+                )
+            finally:
+                await database.close()
+            return {row["request_id"]: row["outcome"] for row in rows}
+
+        return asyncio.run(look())
+
+    def verify_books(self) -> subprocess.CompletedProcess[str]:
+        """Run billing's own check of its books."""
+        return subprocess.run(
+            [sys.executable, "-m", "services.billing", "verify"],
+            cwd=ROOT,
+            env=dict(os.environ) | {"PYTHONPATH": import_path(), "CAPSTAN_BILLING_DSN": self._dsn()},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def _dsn(self) -> str:
+        return Layout(self.stack.plan, self.stack.folder).postgres.dsn()
+
+    @contextlib.contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """SIGKILL the process `name`; the block begins when it is gone, and ends with all of the suite well again."""
+        before = self.stack.unit(name)
+        assert before.phase is Phase.READY, before
+        self.stack.send(name, SIGKILL)
+        self.stack.until(lambda told: told.unit(name).pid != before.pid)
+        yield
+        self.stack.until(lambda told: all(unit.phase in (Phase.READY, Phase.DONE) for unit in told.units))
+
+
+def until(holds: Callable[[], object], patience_s: float = PATIENCE_S, every_s: float = 0.02) -> None:
+    """Wait for what happens in the background."""
+    deadline = time.monotonic() + patience_s
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come about"
+        time.sleep(every_s)
