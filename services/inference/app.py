@@ -122,7 +122,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.registry.register(EngineState(settings.model_name, engine.load))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, kit.server)
-        kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        stack.callback(tending.cancel)  # before the engine is closed, which it would take for dead
         yield
 
 

@@ -37,4 +37,5 @@ class Settings(ServiceSettings):
     """Tokens that are judged at once. More is a little faster in all, and a short text waits longer for its turn."""
 
     waiting_tokens: int = Field(default=16_384, ge=1)
-    """Tokens that may wait; a call beyond them is refused as overloaded. A processor judges some 3,000 a second."""
+    """Tokens of others that a call may have to wait for; beyond, it is refused as overloaded. A processor judges some
+    3,000 a second, so the default is about five seconds."""

@@ -24,11 +24,11 @@ _BREAK: Final = re.compile(r"(?<=[.!?…])\s|(?<=[。！？])|[\n\r]")
 class Windowing:
     """How a text is cut. All numbers are tokens of the text's own, without [CLS] and [SEP]."""
 
-    longest: int = 32
+    longest: int = 48
     """A longer sentence is cut into windows of this length."""
-    overlap: int = 12
+    overlap: int = 16
     """How much such a window shares with the one before."""
-    joined: int = 16
+    joined: int = 12
     """Neighbouring sentences are one window as long as they have together no more than this."""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from tests.stack import Stack
 from tools.local.launch import ROOT, import_path
 from tools.local.layout import Layout
+from tools.local.roster import DEMO_MODEL
 from tools.local.state import Phase
 
 PATIENCE_S = 60.0
@@ -165,9 +166,19 @@ class Suite:
         before = self.stack.unit(name)
         assert before.phase is Phase.READY, before
         self.stack.send(name, SIGKILL)
-        self.stack.until(lambda told: told.unit(name).pid != before.pid)
-        yield
-        self.stack.until(lambda told: all(unit.phase in (Phase.READY, Phase.DONE) for unit in told.units))
+        try:
+            self.stack.until(lambda told: told.unit(name).pid != before.pid)
+            yield
+        finally:
+            self.stack.until(lambda told: all(unit.phase in (Phase.READY, Phase.DONE) for unit in told.units))
+
+
+def endless(model: str, **more: Any) -> dict[str, Any]:
+    """A request that goes on for many seconds: the token that ends an answer is forbidden."""
+    end = json.loads((DEMO_MODEL / "generation_config.json").read_text())["eos_token_id"]
+    story = [{"role": "user", "content": "Tell me a story."}]
+    bias = {str(end): -100}
+    return {"model": model, "messages": story, "n": 8, "max_tokens": 1900, "logit_bias": bias} | more
 
 
 def until(holds: Callable[[], object], patience_s: float = PATIENCE_S, every_s: float = 0.02) -> None:

@@ -115,7 +115,7 @@ def status(
             print(f"\n{told.base_url}, {told.phase}" + (f": {told.problem}" if told.problem else ""))
         if told is None:
             raise typer.Exit(NOT_RUNNING)
-        raise typer.Exit(0 if all(each.state == "ready" for each in found) else 1)
+        raise typer.Exit(0 if found and all(each.state == "ready" for each in found) else 1)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from tools.local import assembly, lock, state
 from tools.local.folder import DataFolder
+from tools.local.launch import SECOND
 from tools.local.plan import Plan
 from tools.local.problem import Problem
 from tools.local.process import Roll
@@ -91,7 +92,7 @@ def main(arguments: Sequence[str]) -> int:
     held = lock.take(folder.lock, str(os.getpid()))
     if held is None:
         print("another supervisor runs in this data folder", file=sys.stderr)
-        return 3
+        return SECOND
     with held:
         try:
             news = State(os.getpid(), time.time(), plan=plan.public(), base_url=plan.base_url)

@@ -37,8 +37,8 @@ def units(plan: Plan, folder: DataFolder, lifeline: int) -> list[Unit]:
         secret_files.keep(folder.secrets / name)
     everyone = services(layout)
     return [
-        _store(layout, "postgres", layout.postgres, str(layout.postgres.sockets)),
-        _store(layout, "valkey", layout.valkey, str(layout.valkey.socket)),
+        _store(layout, "postgres", layout.postgres, layout.postgres.sockets),
+        _store(layout, "valkey", layout.valkey, layout.valkey.socket),
         *(_migration(layout, service) for service in everyone if service.migrates),
         _first_key(layout, next(service for service in everyone if service.name == "auth")),
         *(_server(layout, service, lifeline) for service in everyone),
@@ -61,7 +61,7 @@ def environment(layout: Layout, service: Service, more: Mapping[str, str]) -> di
     return others | {"PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"} | ours | theirs
 
 
-def _store(layout: Layout, name: str, store: Store, endpoint: str) -> Unit:
+def _store(layout: Layout, name: str, store: Store, socket: Path) -> Unit:
     return Unit(
         name,
         store.command,
@@ -72,7 +72,8 @@ def _store(layout: Layout, name: str, store: Store, endpoint: str) -> Unit:
         probe=_asking(store),
         stop_signal=store.stop_signal,
         grace_s=30.0,
-        endpoint=endpoint,
+        hurried_grace_s=10.0,
+        endpoint=layout.shown(socket),
     )
 
 
@@ -124,7 +125,7 @@ def _server(layout: Layout, service: Service, lifeline: int) -> Unit:
         prepare=partial(_make_folders, service.folders),
         probe=HttpProbe(ops),
         grace_s=GRACE_S + STOP_SLACK_S,
-        endpoint=layout.plan.base_url if service.tier == DOOR else layout.address(service.name),
+        endpoint=layout.plan.base_url if service.tier == DOOR else layout.shown(layout.socket(service.name)),
         hint=service.hint,
     )
 

@@ -93,13 +93,15 @@ class Process:
         return status
 
     async def stop(self, hurried: asyncio.Event) -> None:
-        """End it in order within the unit's grace, at once when hurried, and by force after that."""
+        """End it in order within the unit's grace, which hurrying shortens, and by force after that."""
         with contextlib.suppress(ProcessLookupError):
             self._inner.send_signal(self.unit.stop_signal)
         ending = asyncio.create_task(self.wait())
         hurry = asyncio.create_task(hurried.wait())
         await asyncio.wait({ending, hurry}, timeout=self.unit.grace_s, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
+        if hurried.is_set():
+            await asyncio.wait({ending}, timeout=self.unit.hurried_grace_s)
         if not ending.done():
             sentinel.send(self.pid, signal.SIGKILL)
         await ending

@@ -21,8 +21,8 @@ from chassis import keys
 from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure
-from chassis.rpc_client import call
 from services.gateway.caller import Caller, Limit, ModerationPolicy, Scope
+from services.gateway.peers.calls import as_said_by, call
 
 MAX_CACHED_KEYS = 50_000
 STALE_IF_ERROR_S = 300.0
@@ -145,7 +145,7 @@ def _unless_unknown_now(result: auth_pb2.AuthenticateResult) -> auth_pb2.Authent
     if result.HasField("refusal"):
         error = from_failure(result.refusal)
         if error.reason in (Reason.UNAVAILABLE, Reason.OVERLOADED):
-            return error
+            return as_said_by("auth", error)
     return result
 
 
