@@ -130,20 +130,24 @@ class Suite:
             response = stub.ListPrices(billing_pb2.ListPricesRequest(), timeout=PATIENCE_S, wait_for_ready=True)
         return {price.model: price for price in response.prices}
 
-    def billed(self, request_ids: Sequence[str]) -> dict[str, str]:
-        """Look into billing's books: of these requests the recorded ones, and how they ended."""
+    def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run a statement in the suite's database, as an operator would."""
 
-        async def look() -> dict[str, str]:
+        async def ask() -> list[asyncpg.Record]:
             database = await asyncpg.connect(self._dsn())
             try:
-                rows = await database.fetch(
-                    "select request_id, outcome from billing.usage_events where request_id = any($1)", request_ids
-                )
+                return await database.fetch(statement, *arguments)
             finally:
                 await database.close()
-            return {row["request_id"]: row["outcome"] for row in rows}
 
-        return asyncio.run(look())
+        return asyncio.run(ask())
+
+    def billed(self, request_ids: Sequence[str]) -> dict[str, str]:
+        """Look into billing's books: of these requests the recorded ones, and how they ended."""
+        rows = self.query(
+            "select request_id, outcome from billing.usage_events where request_id = any($1)", request_ids
+        )
+        return {row["request_id"]: row["outcome"] for row in rows}
 
     def verify_books(self) -> subprocess.CompletedProcess[str]:
         """Run billing's own check of its books."""

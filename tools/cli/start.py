@@ -10,6 +10,7 @@ from tools.local import launch
 from tools.local.folder import DataFolder
 from tools.local.plan import Plan
 from tools.local.problem import Problem
+from tools.local.process import how_it_ended
 from tools.local.progress import Progress
 from tools.local.roster import served_model
 from tools.local.state import Phase, State
@@ -40,7 +41,9 @@ def up(plan: Plan, progress: Progress, *, foreground: bool) -> str:
         text = _greeting(plan, folder, fresh=fresh, took_s=progress.elapsed_s)
         if foreground:
             progress.line(text + "\n\nCtrl-C stops it.")
-            started.process.wait()
+            status = started.process.wait()
+            if status < 0:
+                raise Problem(f"The supervisor was ended ({how_it_ended(status)}), and everything with it.")
             return ""
     except KeyboardInterrupt:
         if not started.joined:

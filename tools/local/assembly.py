@@ -14,6 +14,7 @@ from tools.local.folder import DataFolder
 from tools.local.launch import import_path
 from tools.local.layout import Layout
 from tools.local.plan import Plan
+from tools.local.problem import Problem
 from tools.local.roster import DOOR, GRACE_S, SECRETS, Service, refuse_bad_model, services
 from tools.local.stores import Store, death_arguments, plain_environment
 from tools.local.unit import Answer, HttpProbe, Probe, Unit
@@ -29,11 +30,12 @@ def units(plan: Plan, folder: DataFolder, lifeline: int) -> list[Unit]:
     """Everything that runs, in the order in which it is shown; `lifeline` ends when the supervisor does.
 
     Raises:
-        Problem: the model cannot be one.
+        Problem: the model cannot be one, or the database's secrets are lost.
     """
     refuse_bad_model(plan.model)
     layout = Layout(plan, folder)
     for name in SECRETS:
+        refuse_lost_secret(folder, name)
         secret_files.keep(folder.secrets / name)
     everyone = services(layout)
     return [
@@ -43,6 +45,15 @@ def units(plan: Plan, folder: DataFolder, lifeline: int) -> list[Unit]:
         _first_key(layout, next(service for service in everyone if service.name == "auth")),
         *(_server(layout, service, lifeline) for service in everyone),
     ]
+
+
+def refuse_lost_secret(folder: DataFolder, name: str) -> None:
+    """Raise `Problem` if there is a database and no secret: a new one would make every key in it invalid, silently."""
+    if (folder.postgres / "PG_VERSION").exists() and not (folder.secrets / name).exists():
+        raise Problem(
+            f"{folder.secrets / name} is missing and no key in the database is valid without it: put it back, or "
+            f"start anew by removing {folder.root}."
+        )
 
 
 def probes(folder: DataFolder) -> dict[str, Probe]:
@@ -125,6 +136,7 @@ def _server(layout: Layout, service: Service, lifeline: int) -> Unit:
         prepare=partial(_make_folders, service.folders),
         probe=HttpProbe(ops),
         grace_s=GRACE_S + STOP_SLACK_S,
+        patience_s=service.patience_s,
         endpoint=layout.plan.base_url if service.tier == DOOR else layout.shown(layout.socket(service.name)),
         hint=service.hint,
     )

@@ -14,6 +14,7 @@ from tools.local.unit import Unit
 
 CONFIGURATION_ERROR = 2
 """A service's exit status when its settings are wrong: starting it again cannot help."""
+SENTINEL_PATIENCE_S = 30.0
 HOPELESS = frozenset({CONFIGURATION_ERROR, 125, 126, 127})
 
 
@@ -33,7 +34,8 @@ class Roll:
             start_new_session=True,
         )
         assert process.stdout is not None
-        await process.stdout.readline()
+        async with asyncio.timeout(SENTINEL_PATIENCE_S):
+            await process.stdout.readline()
         return cls(process)
 
     def enter(self, group: int, stop_signal: signal.Signals) -> None:

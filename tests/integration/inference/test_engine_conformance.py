@@ -13,7 +13,12 @@ import pytest_asyncio
 
 from services.inference.answer_format import constraint_of
 from services.inference.engine import NOT_KNOWN, Engine, FinishReason, stream
-from services.inference.errors import InvalidRequestError, PromptTooLongError, UnknownAdapterError
+from services.inference.errors import (
+    EngineOverloadedError,
+    InvalidRequestError,
+    PromptTooLongError,
+    UnknownAdapterError,
+)
 from services.inference.prompts import Conversation, Function, Prompts
 from services.inference.request import (
     Choice,
@@ -345,6 +350,18 @@ async def test_what_matters_more_runs_sooner(engine: Engine, ids: Iterator[str])
         urgent = next(ids)
         group.create_task(run(urgent, 0))
     assert order.index(urgent) < 20
+
+
+async def test_a_full_queue_refuses_and_then_takes_again(engine: Engine, ids: Iterator[str]) -> None:
+    names = [next(ids) for _ in range(60)]
+    ears = [Ear() for _ in names]
+    for name, ear in zip(names, ears, strict=True):
+        engine.submit(GenerationRequest(name, chat(engine, "Hello"), Sampling(max_tokens=2)), ear)
+    await asyncio.wait_for(asyncio.gather(*(ear.ended.wait() for ear in ears)), 60)
+    refused = [ear for ear in ears if ear.error is not None]
+    assert 20 <= len(refused) <= 40
+    assert {type(ear.error) for ear in refused} == {EngineOverloadedError}
+    assert await collect(engine, GenerationRequest(next(ids), chat(engine, "Hello"), Sampling(max_tokens=2)))
 
 
 async def test_a_model_that_generates_makes_no_vectors(engine: Engine, ids: Iterator[str]) -> None:

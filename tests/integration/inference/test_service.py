@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import generate_latest
 
 from capstan.inference.v1 import inference_pb2 as pb
 from capstan.inference.v1 import inference_pb2_grpc
@@ -463,6 +464,35 @@ async def test_a_model_of_another_kind_says_so(gateway: Gateway, stub: inference
         await vectors.start(1)
         assert (await vectors.failure(1)).reason is Reason.MODEL_KIND_MISMATCH
         vectors.call.cancel()
+
+
+async def test_the_engine_and_the_requests_are_measured() -> None:
+    async with service() as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, sampling={"max_tokens": 5})
+        await gateway.start(2, sampling={"temperature": 9})
+        await gateway.answer(1, 2)
+        page = generate_latest(it.kit.registry).decode()
+        for line in (
+            'capstan_engine_generated_tokens_total{model="sim"} 5.0',
+            'capstan_engine_requests_running{model="sim"} 0.0',
+            'capstan_inference_requests_total{finish="length"} 1.0',
+            'capstan_inference_requests_total{finish="parameter_refused"} 1.0',
+            "capstan_inference_time_to_first_token_seconds_count 1.0",
+            "capstan_inference_sessions 1.0",
+        ):
+            assert line in page
+        gateway.call.cancel()
+
+
+async def test_too_many_long_prompts_at_once_are_refused() -> None:
+    async with service(FAST.model_copy(update={"max_preparing": 0})) as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, text="x" * 2001)
+        assert (await gateway.failure(1)).reason is Reason.OVERLOADED
+        await gateway.start(2, text="x" * 2000, sampling={"max_tokens": 1})
+        await gateway.answer(2)
+        gateway.call.cancel()
 
 
 async def test_faults_are_commanded_over_the_control_socket(tmp_path: Path) -> None:
