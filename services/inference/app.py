@@ -52,7 +52,7 @@ def simulator(settings: Settings) -> SimEngine:
 def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
     """VLLM as the settings want it. Raises ModelNotFoundError."""
     options = VllmOptions(
-        model=model_folder(settings.model),
+        model=model_folder(settings.model, download=settings.download),
         pooling=settings.runner == "pooling",
         dtype=settings.dtype,
         max_model_tokens=settings.max_model_tokens,

@@ -75,7 +75,13 @@ def services(layout: Layout) -> list[Service]:
     return [
         Service(
             CHAT,
-            {"MODEL": plan.model, "MODEL_NAME": served_model(plan.model), "ENGINE": plan.engine},
+            {
+                "MODEL": plan.model,
+                "MODEL_NAME": served_model(plan.model),
+                "ENGINE": plan.engine,
+                # A hub id was named by the user, so fetching it is what he asked for.
+                "DOWNLOAD": str(not Path(plan.model).is_dir()),
+            },
             package="inference",
             patience_s=LOADING_PATIENCE_S,
             hint="The engine needs about 2 GB of memory.",
