@@ -196,6 +196,7 @@ class Session:
             raise CapstanError(Reason.OVERLOADED, "too many long prompts at once", retry_after_ms=RETRY_AFTER_MS)
         self._shared.preparing += 1
         slot.preparing = asyncio.get_running_loop().create_task(self._prepare(slot, asked), name=asked.request_id)
+        slot.preparing.add_done_callback(self._prepared)  # a task that is cancelled early never runs its `finally`
 
     async def _prepare(self, slot: _Slot, asked: Asked) -> None:
         try:
@@ -208,8 +209,9 @@ class Session:
         else:
             slot.preparing = None
             self._submit(slot.answer, prepared)
-        finally:
-            self._shared.preparing -= 1
+
+    def _prepared(self, _: object) -> None:
+        self._shared.preparing -= 1
 
     def _expire(self, slot: _Slot) -> None:
         slot.answer.refuse(CapstanError(Reason.DEADLINE_EXCEEDED, "the request's time is up", service="inference"))

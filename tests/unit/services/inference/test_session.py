@@ -118,8 +118,9 @@ async def test_a_session_that_closes_while_it_is_prepared_runs_nothing(world: Wo
     world.start(1)
     world.session.close()
     world.preparation.allowed.set()
-    while world.shared.preparing:
-        await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        while world.shared.preparing:
+            await asyncio.sleep(0)
     assert world.engine.load().prompt_tokens == 0
     assert (world.notes.finishes, world.shared.request_ids, world.session.slots) == (["abort"], set(), 0)
 
