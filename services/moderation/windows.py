@@ -1,7 +1,7 @@
 """From text to the windows of tokens that the encoder reads.
 
 The encoder averages over all tokens of its input, so one bad sentence drowns in a long text: in windows of 256 tokens
-one of a hundred is found, sentence by sentence nine of ten (tools/moderation_head/README.md). A text is therefore read
+hardly any is found, sentence by sentence nine of ten (tools/moderation_head/README.md). A text is therefore read
 sentence by sentence, each judged by itself, and the worst counts. Short sentences are joined, since many say little
 alone; long ones, and text without punctuation, are cut into windows that overlap.
 """
