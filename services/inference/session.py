@@ -125,6 +125,9 @@ class Session:
                 self._prepare_apart(slot, asked)
         except (EngineError, CapstanError, NoChatTemplateError, TemplateRefusedError) as error:
             answer.refuse(capstan_error(error))
+        except Exception as error:  # one request must not stop the reading of all others
+            shared.log.exception("a request could not be started", extra={"request_id": start.request_id})
+            answer.refuse(capstan_error(error))
 
     def abort(self, number: int) -> None:
         """Stop a slot's request; it ends with what it has. Unknown slots are ignored."""

@@ -229,13 +229,19 @@ async def test_a_gateway_that_does_not_read_is_cut_off_and_others_go_on() -> Non
 async def test_a_frame_that_is_not_taken_in_time_ends_the_session() -> None:
     clock = ManualClock()
     slow = FAST.model_copy(
-        update={"sim_tokens_per_s": 5.0, "max_running": 4096, "max_waiting": 9999, "sim_kv_blocks": 10**6}
+        update={
+            "sim_tokens_per_s": 5.0,
+            "max_running": 4096,
+            "max_waiting": 9999,
+            "sim_kv_blocks": 10**7,
+            "inline_characters": 20_000,
+        }
     )
     async with service(slow, clock) as it, stub_of(it) as stub, stub_of(it) as other:
         deaf = await Gateway(stub).open()
-        for slot in range(64):  # 8 MB, more than the connection buffers
-            await deaf.start(slot, text="x" * 1900, sampling={"echo": True, "choice_count": 64})
-        while (await load_of(other)).running_count < 64 * 64:
+        for slot in range(64):  # 32 MB, several times what the connection buffers
+            await deaf.start(slot, text="x" * 16_000, sampling={"echo": True, "choice_count": 32})
+        while (await load_of(other)).running_count < 64 * 32:
             await asyncio.sleep(0)
         for _ in range(20):
             await clock.advance(1)

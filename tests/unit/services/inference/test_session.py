@@ -153,6 +153,16 @@ async def test_a_fault_in_preparation_fails_its_request_alone(world: World) -> N
     assert (await world.deltas())[0].slot == 2
 
 
+async def test_a_fault_at_the_start_fails_its_request_alone(world: World) -> None:
+    world.shared.limits = Limits(waiting_deltas=100, write_s=5, inline_characters=1000, preparing=2)
+    world.preparation.broken = True
+    world.preparation.allowed.set()
+    world.start(1)
+    [delta] = await world.deltas()
+    assert delta.HasField("failure")
+    assert world.shared.request_ids == set()
+
+
 async def test_a_frame_that_is_not_taken_cuts_the_session_off_once(world: World) -> None:
     world.preparation.allowed.set()
     world.start(1)
