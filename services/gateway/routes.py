@@ -14,12 +14,14 @@ from services.gateway.api.embeddings import create_embeddings
 from services.gateway.api.hot import HotRoute
 from services.gateway.api.models import list_models, retrieve_model
 from services.gateway.api.plain import GetRoute
+from services.gateway.api.responses import create_response
 from services.gateway.desk import Desk
 from services.gateway.docs import documentation
 from services.gateway.edge import BodyLimits, Edge
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.schema.responses import ResponseRequest
 
 MODEL_PREFIX = "/v1/models/"
 
@@ -50,10 +52,12 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
     chat = HotRoute(desk, "chat", ChatCompletionRequest, create_chat_completion)
     completions = HotRoute(desk, "completions", CompletionRequest, create_completion)
     embeddings = HotRoute(desk, "embeddings", EmbeddingRequest, create_embeddings)
+    responses = HotRoute(desk, "responses", ResponseRequest, create_response)
     endpoints: dict[str, dict[str, AsgiApp]] = {
         "/v1/chat/completions": {"POST": chat},
         "/v1/completions": {"POST": completions},
         "/v1/embeddings": {"POST": embeddings},
+        "/v1/responses": {"POST": responses},
         "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
     }
     if desk.settings.openapi:
