@@ -12,10 +12,12 @@ from services.gateway import estimate, response_answers
 from services.gateway.admission import Grant, Work
 from services.gateway.api.generated import finish, headers
 from services.gateway.api.hot import Answer, Exchange, Whole
+from services.gateway.api.keeping import items_of, keep, recall, resolved
 from services.gateway.caller import Caller
 from services.gateway.conversation import RESPONSE_PREFIX, Turn, check_json_is_asked_for, conversation, input_items
 from services.gateway.desk import Desk
 from services.gateway.generation import Generation
+from services.gateway.kept import Json, Kept
 from services.gateway.peers.response_start import response_start
 from services.gateway.response_answers import EventWriter, Head
 from services.gateway.response_output import Output
@@ -28,8 +30,9 @@ from services.gateway.usage_record import Endpoint
 async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exchange: Exchange) -> Answer:
     """Answer one request, whole or streamed."""
     response_id = RESPONSE_PREFIX + exchange.request_id.removeprefix("req_")
-    items = input_items(body.input, response_id)
-    turns = conversation(body.instructions, items)
+    told = items_of(await recall(desk, caller, body.previous_response_id))
+    items = await resolved(desk, caller, input_items(body.input, response_id), told)
+    turns = conversation(body.instructions, [*told, *items])
     if isinstance(body.shape, JsonObjectFormat):
         check_json_is_asked_for(turns)
     async with AsyncExitStack() as stack:
@@ -43,15 +46,25 @@ async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exc
                 for _, delta in batch:
                     output.take(delta)
             output.close()
-            answer = await _ended(desk, grant, generation, head, output)
+            answer = await _ended(desk, grant, generation, head, output, items)
             return Whole(orjson.dumps(answer), headers(grant, exchange))
-        return _stream(desk, grant, generation, head, output, stack.pop_all(), exchange)
+        return _stream(desk, grant, generation, head, output, items, stack.pop_all(), exchange)
 
 
-async def _ended(desk: Desk, grant: Grant, generation: Generation, head: Head, output: Output) -> response_answers.Json:
-    """Make the response that came to its end; returns when everything that must last is durable."""
+async def _ended(
+    desk: Desk, grant: Grant, generation: Generation, head: Head, output: Output, items: list[Json]
+) -> Json:
+    """Make the response that came to its end; returns when everything that must last is durable.
+
+    One that should be kept and cannot be says `store: false`.
+    """
     answer = response_answers.ended(head, output, generation.usage, int(desk.clock.now()))
     await finish(desk, grant, generation, 1)
+    if answer["store"]:
+        previous_id = answer["previous_response_id"] or ""
+        kept = Kept(head.response_id, head.model, answer["metadata"], answer, items, previous_id)
+        if not await keep(desk, grant.caller, "response", kept, grant.request_id):
+            answer["store"] = False
     return answer
 
 
@@ -61,6 +74,7 @@ def _stream(
     generation: Generation,
     head: Head,
     output: Output,
+    items: list[Json],
     held: AsyncExitStack,
     exchange: Exchange,
 ) -> EventStream:
@@ -73,7 +87,7 @@ def _stream(
             if told:
                 yield told
         closing = writer.close()
-        yield closing + writer.end(await _ended(desk, grant, generation, head, output))
+        yield closing + writer.end(await _ended(desk, grant, generation, head, output, items))
 
     def error_event(error: CapstanError) -> bytes:
         return writer.fail(exchange.error(error))

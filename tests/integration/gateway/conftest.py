@@ -21,7 +21,8 @@ async def scripted(tmp_path: Path) -> AsyncIterator[Peers]:
 
 def settings(scripted: Peers, **changes: object) -> Settings:
     addresses = {
-        f"{name}_address": scripted.address(name) for name in ("auth", "ratelimit", "router", "moderation", "billing")
+        f"{name}_address": scripted.address(name)
+        for name in ("auth", "ratelimit", "router", "moderation", "billing", "jobs")
     }
     return Settings(
         **addresses,
