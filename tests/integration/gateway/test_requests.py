@@ -300,7 +300,7 @@ async def test_a_revoked_key_is_refused_as_soon_as_auth_says_so(client: Client, 
 
 async def test_an_unknown_url_and_a_wrong_method_are_answered_in_the_envelope(client: Client) -> None:
     assert error(await client.get("/v1/nothing"))[:2] == (404, INVALID)
-    answer = await client.get("/v1/chat/completions")
+    answer = await client.get("/v1/completions")
     assert error(answer)[:2] == (405, INVALID)
     assert answer.headers["allow"] == "POST"
 

@@ -11,6 +11,7 @@ from services.gateway.api_error import ApiError
 from services.gateway.deltas import Usage
 from services.gateway.response_answers import EventWriter, Head, echo, ended
 from services.gateway.response_output import Output
+from services.gateway.schema.response_objects import Response
 from services.gateway.schema.responses import ResponseRequest
 from tests import openai_document
 
@@ -38,6 +39,8 @@ def parsed(data: bytes) -> list[dict[str, Any]]:
         name, body = frame.split("\n")
         event = json.loads(body.removeprefix("data: "))
         assert name == f"event: {event['type']}"
+        if "response" in event:
+            Response.model_validate(event["response"], strict=True)
         events.append(event)
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     return events
