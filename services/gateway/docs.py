@@ -17,7 +17,7 @@ from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
 from services.gateway.schema.models import Model, ModelList
-from services.gateway.schema.response_objects import Deleted, KeptChatCompletion, Page, Response
+from services.gateway.schema.response_objects import Deleted, KeptChatCompletion, Page, Response, TokenCount
 from services.gateway.schema.responses import ResponseRequest
 
 Json = dict[str, Any]
@@ -31,6 +31,7 @@ _POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/v1/chat/completions", "createChatCompletion", "Answer a conversation", ChatCompletionRequest, ChatCompletion),
     ("/v1/completions", "createCompletion", "Continue prompts (legacy)", CompletionRequest, Completion),
     ("/v1/responses", "createResponse", "Respond to a text or a conversation", ResponseRequest, Response),
+    ("/v1/responses/input_tokens", "countInputTokens", "Count the tokens of an input", ResponseRequest, TokenCount),
     (
         "/v1/chat/completions/{id}",
         "updateChatCompletion",

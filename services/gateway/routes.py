@@ -21,6 +21,7 @@ from services.gateway.api.chat_objects import (
 from services.gateway.api.completions import create_completion
 from services.gateway.api.embeddings import create_embeddings
 from services.gateway.api.hot import HotRoute
+from services.gateway.api.input_tokens import count_input_tokens
 from services.gateway.api.models import list_models, retrieve_model
 from services.gateway.api.objects import NoBody, ObjectRoute
 from services.gateway.api.plain import GetRoute
@@ -85,6 +86,7 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
         "/v1/completions": {"POST": completions},
         "/v1/embeddings": {"POST": embeddings},
         "/v1/responses": {"POST": responses},
+        "/v1/responses/input_tokens": {"POST": HotRoute(desk, "responses", ResponseRequest, count_input_tokens)},
         "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
     }
     if desk.settings.openapi:

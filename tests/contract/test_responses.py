@@ -150,3 +150,9 @@ def test_what_is_refused_is_an_error_of_the_sdk(client: OpenAI, model: str) -> N
     with pytest.raises(openai.BadRequestError) as refusal:
         client.responses.create(model=model, input="x", background=True)
     assert refusal.value.param == "background"
+
+
+def test_an_input_is_counted_as_the_engine_counts_it(strict: OpenAI, model: str) -> None:
+    counted = strict.responses.input_tokens.count(model=model, input=CAPITAL, tools=[WEATHER])
+    response = strict.responses.create(model=model, input=CAPITAL, tools=[WEATHER], store=False, max_output_tokens=16)
+    assert counted.input_tokens == response.usage.input_tokens

@@ -29,12 +29,7 @@ from services.gateway.usage_record import Endpoint
 
 async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exchange: Exchange) -> Answer:
     """Answer one request, whole or streamed."""
-    response_id = RESPONSE_PREFIX + exchange.request_id.removeprefix("req_")
-    told = items_of(await recall(desk, caller, body.previous_response_id))
-    items = await resolved(desk, caller, input_items(body.input, response_id), told)
-    turns = conversation(body.instructions, [*told, *items])
-    if isinstance(body.shape, JsonObjectFormat):
-        check_json_is_asked_for(turns)
+    response_id, items, turns = await read(desk, caller, body, exchange)
     async with AsyncExitStack() as stack:
         work = _work(desk, caller, body, turns)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
@@ -49,6 +44,22 @@ async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exc
             answer = await _ended(desk, grant, generation, head, output, items)
             return Whole(orjson.dumps(answer), headers(grant, exchange))
         return _stream(desk, grant, generation, head, output, items, stack.pop_all(), exchange)
+
+
+async def read(
+    desk: Desk, caller: Caller, body: ResponseRequest, exchange: Exchange
+) -> tuple[str, list[Json], list[Turn]]:
+    """Make the response's id, the items that the request adds, and all that the model shall read.
+
+    Raises `ApiError` or `CapstanError` when what the request goes on from is not there.
+    """
+    response_id = RESPONSE_PREFIX + exchange.request_id.removeprefix("req_")
+    told = items_of(await recall(desk, caller, body.previous_response_id))
+    items = await resolved(desk, caller, input_items(body.input, response_id), told)
+    turns = conversation(body.instructions, [*told, *items])
+    if isinstance(body.shape, JsonObjectFormat):
+        check_json_is_asked_for(turns)
+    return response_id, items, turns
 
 
 async def _ended(

@@ -172,3 +172,10 @@ class Deleted(AnswerModel):
     id: str
     object: Literal["response", "chat.completion.deleted"]
     deleted: Literal[True]
+
+
+class TokenCount(AnswerModel):
+    """How long an input is."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: int

@@ -203,6 +203,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     def _say(self, frames, delta) -> None:
         frames.put_nowait(inference_pb2.SessionResponse(deltas=[delta]))
 
+    async def CountTokens(self, request, context):
+        return inference_pb2.CountTokensResponse(token_count=sum(len(m.content) for m in request.chat.messages))
+
     async def Embed(self, request, context):
         vector = b"\x00\x00\x80\x3f" + b"\x00" * 4  # (1.0, 0.0)
         usage = usage_pb2.TokenUsage(prompt_tokens=len(request.inputs))

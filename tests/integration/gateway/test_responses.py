@@ -163,3 +163,17 @@ async def test_json_is_asked_for_in_the_form_the_engine_enforces(client: Client,
     asked = {"text": {"format": {"type": "json_object"}}, "input": "Answer in JSON."}
     assert (await client.post("/v1/responses", ASK | asked)).status == 200
     assert scripted.inference.started[1].format.json_object
+
+
+async def test_an_input_is_counted_and_costs_a_request_of_no_tokens(client: Client, scripted: Peers) -> None:
+    answer = await client.post("/v1/responses/input_tokens", {"model": MODEL, "input": "Say hello"})
+    assert answer.json() == {"object": "response.input_tokens", "input_tokens": 9}
+    assert answer.headers["x-ratelimit-remaining-requests"] == "99"
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: request_id in scripted.billing.events and request_id in scripted.router.released)
+    usage = scripted.billing.events[request_id].usage
+    assert (usage.prompt_tokens, usage.completion_tokens) == (0, 0)
+    assert not scripted.inference.started
+    await scripted.kill("inference")
+    away = await client.post("/v1/responses/input_tokens", {"model": MODEL, "input": "Say hello"})
+    assert away.status == 503
