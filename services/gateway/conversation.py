@@ -133,6 +133,9 @@ def conversation(instructions: str | None, items: Iterable[Json]) -> list[Turn]:
     waiting: dict[str, None] = {}
     for item in items:
         match item["type"]:
+            case "message" if waiting and item["role"] == turns[-1].role == "assistant":
+                # The model went on talking after its calls: they are answered after the whole turn.
+                turns[-1].text += _said(item["content"])
             case "message":
                 _none_waits(waiting)
                 turns.append(Turn(item["role"], _said(item["content"])))

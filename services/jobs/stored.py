@@ -13,13 +13,13 @@ from chassis.errors import CapstanError, Reason
 MOST_BYTES = 16 * 2**20
 """Of both documents of one object together. A request's body has at most 4 MiB by default, an answer less."""
 
-MOST_PAGE_BYTES = 32 * 2**20
-"""Of the documents in one answer, which must fit into one message."""
+MOST_PAGE_BYTES = 8 * 2**20
+"""Of the documents in one page, unless one alone is larger: who reads a page has other work, too."""
 
 LONGEST_PAGE = 100
 DEFAULT_PAGE = 20
 LONGEST_THREAD = 256
-"""Objects that go on from each other."""
+"""Objects that go on from each other. Together they have at most `MOST_BYTES`: no model reads more."""
 
 MOST_PAIRS, LONGEST_KEY, LONGEST_VALUE = 16, 64, 512
 LONGEST_MODEL = 512

@@ -72,7 +72,7 @@ class TenantStored:
             CapstanError: OBJECT_NOT_FOUND when one of them is not there, INVALID_ARGUMENT when they are too many.
         """
         most = stored.LONGEST_THREAD
-        rows = await self._named(stored_sql.THREAD, object_id, most, stored.MOST_PAGE_BYTES)
+        rows = await self._named(stored_sql.THREAD, object_id, most, stored.MOST_BYTES)
         self._one(rows, object_id)
         previous_id = rows[-1]["previous_id"]
         if previous_id:

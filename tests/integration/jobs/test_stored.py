@@ -105,11 +105,12 @@ async def test_a_list_is_filtered_ordered_and_cut(shelf: Shelf) -> None:
 
 
 async def test_a_page_of_large_answers_holds_fewer_and_says_so(shelf: Shelf) -> None:
-    for number in range(4):
-        await shelf.put(f"c{number}", answer_json=b" " * (12 * 2**20))
+    for number, size in enumerate((3, 3, 3, 9)):
+        await shelf.put(f"c{number}", answer_json=b" " * (size * 2**20))
     page = await shelf.call("ListStored", kind=CHAT, order=jobs_pb2.SORT_ORDER_ASCENDING)
     assert [item.object_id for item in page.stored] == ["c0", "c1"]
     assert page.has_more
+    assert await shelf.ids(order=jobs_pb2.SORT_ORDER_DESCENDING) == ["c3"]
 
 
 async def test_a_thread_is_told_from_its_beginning(shelf: Shelf) -> None:
@@ -122,6 +123,15 @@ async def test_a_thread_is_told_from_its_beginning(shelf: Shelf) -> None:
     await shelf.call("DeleteStored", kind=RESPONSE, object_id="resp_1")
     with refused(Reason.OBJECT_NOT_FOUND, id="resp_1"):
         await shelf.call("GetThread", kind=RESPONSE, object_id="resp_3")
+
+
+async def test_a_thread_that_is_too_large_is_refused(shelf: Shelf) -> None:
+    large = b" " * (9 * 2**20)
+    await shelf.put("resp_1", RESPONSE, input_json=large)
+    await shelf.put("resp_2", RESPONSE, previous_id="resp_1", input_json=large)
+    with refused(Reason.INVALID_ARGUMENT, param="object_id"):
+        await shelf.call("GetThread", kind=RESPONSE, object_id="resp_2")
+    assert len((await shelf.call("GetThread", kind=RESPONSE, object_id="resp_1")).thread) == 1
 
 
 async def test_a_thread_without_end_is_refused(shelf: Shelf) -> None:
