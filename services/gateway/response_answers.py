@@ -14,7 +14,7 @@ import orjson
 
 from services.gateway.api_error import ApiError
 from services.gateway.deltas import Delta, Usage
-from services.gateway.response_output import Change, Output
+from services.gateway.response_output import Change, Item, Output
 from services.gateway.schema.response_format import JsonObjectFormat
 from services.gateway.schema.responses import AllowedTools, JsonSchemaFormat, NamedTool, ResponseRequest
 
@@ -167,7 +167,14 @@ class EventWriter:
 
     def write(self, deltas: Iterable[Delta]) -> bytes:
         """Write what some deltas bring."""
-        return b"".join(self._change(change) for delta in deltas for change in self._output.add(delta))
+        parts: list[bytes] = []
+        for delta in deltas:
+            item = self._output.more_text(delta)
+            if item is not None:
+                parts.append(self._text(item, delta.text))
+            else:
+                parts += map(self._change, self._output.add(delta))
+        return b"".join(parts)
 
     def close(self) -> bytes:
         """Write the end of the last item."""
@@ -204,7 +211,7 @@ class EventWriter:
                     "response.content_part.added", **at, content_index=0, part=empty
                 )
             case "grown", "message" if not change.logprobs:
-                return self._text(change)
+                return self._text(item, change.text)
             case "grown", "message":
                 return self._event(
                     "response.output_text.delta", **at, content_index=0, delta=change.text, logprobs=change.logprobs
@@ -220,9 +227,8 @@ class EventWriter:
         item = change.item
         return self._event("response.output_item.added", output_index=item.index, item=item.json(empty=True))
 
-    def _text(self, change: Change) -> bytes:
+    def _text(self, item: Item, text: str) -> bytes:
         """Write the commonest event of all from a template: only number and text differ from one to the next."""
-        item = change.item
         frame = self._frames.get(item.index)
         if frame is None:
             frame = self._frames[item.index] = (
@@ -230,9 +236,9 @@ class EventWriter:
                 b'"item_id":"%s","output_index":%d,"content_index":0,"delta":' % (item.id.encode(), item.index),
             )
         begin, place = frame
-        text = begin % self._number + place + orjson.dumps(change.text) + b',"logprobs":[]}\n\n'
-        self._number += 1
-        return text
+        number = self._number
+        self._number = number + 1
+        return begin % number + place + orjson.dumps(text) + b',"logprobs":[]}\n\n'
 
     def _closed(self, change: Change, at: Json) -> bytes:
         item, text = change.item, change.item.text

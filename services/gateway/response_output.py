@@ -93,6 +93,19 @@ class Output:
         if delta.finish_reason:
             self.finish_reason = FINISH_REASONS[delta.finish_reason]
 
+    def more_text(self, delta: Delta) -> Item | None:
+        """Take in a delta that only goes on with the message that is open, which nearly all do, and answer that item.
+
+        None: it is another one, and nothing was taken in.
+        """
+        item = self._open
+        if item is None or item.kind != "message" or self._logprobs:
+            return None
+        if delta.reasoning or delta.tool_calls or delta.finish_reason or not delta.text:
+            return None
+        item.pieces.append(delta.text)
+        return item
+
     def end(self) -> Iterator[Change]:
         """Close what is open. An answer without any item is an empty message."""
         if not self.items:
