@@ -15,6 +15,7 @@ ENDPOINTS: dict[int, Endpoint] = {
     billing_pb2.ENDPOINT_CHAT_COMPLETIONS: Endpoint.CHAT_COMPLETIONS,
     billing_pb2.ENDPOINT_COMPLETIONS: Endpoint.COMPLETIONS,
     billing_pb2.ENDPOINT_EMBEDDINGS: Endpoint.EMBEDDINGS,
+    billing_pb2.ENDPOINT_RESPONSES: Endpoint.RESPONSES,
 }
 
 OUTCOMES: dict[int, Outcome] = {

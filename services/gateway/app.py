@@ -21,6 +21,7 @@ from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
+from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer, Release
@@ -99,6 +100,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             admission=admission,
             generator=generator,
             forecast=CompletionForecast(settings.default_completion_tokens),
+            keeper=Keeper(channel(settings.jobs_address), settings.jobs_timeout_s),
         )
         async with http_server(desk, kit):
             yield

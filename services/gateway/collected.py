@@ -47,6 +47,11 @@ async def collect(batches: AsyncIterator[Sequence[tuple[int, Delta]]], choice_co
     """Put the whole answer together; as many choices as were asked for, in their order."""
     choices = [Choice() for _ in range(choice_count)]
     async for batch in batches:
-        for base, delta in batch:
-            choices[base + delta.choice].add(delta)
+        take(choices, batch)
     return choices
+
+
+def take(choices: Sequence[Choice], batch: Sequence[tuple[int, Delta]]) -> None:
+    """Put a batch of deltas where they belong."""
+    for base, delta in batch:
+        choices[base + delta.choice].add(delta)

@@ -13,6 +13,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.inference import Replicas
+from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.router import Placer, Release
 from services.gateway.settings import Settings
 
@@ -32,3 +33,4 @@ class Desk:
     admission: Admission
     generator: Generator
     forecast: CompletionForecast
+    keeper: Keeper

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,12 +10,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from services.gateway.api.chat_objects import MetadataUpdate
 from services.gateway.framework_errors import speak_openai
 from services.gateway.schema.answers import ChatCompletion, Completion, EmbeddingList, ErrorEnvelope
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
 from services.gateway.schema.models import Model, ModelList
+from services.gateway.schema.response_objects import Deleted, KeptChatCompletion, Page, Response, TokenCount
+from services.gateway.schema.responses import ResponseRequest
 
 Json = dict[str, Any]
 
@@ -26,13 +30,37 @@ DESCRIPTION = (
 _POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/v1/chat/completions", "createChatCompletion", "Answer a conversation", ChatCompletionRequest, ChatCompletion),
     ("/v1/completions", "createCompletion", "Continue prompts (legacy)", CompletionRequest, Completion),
+    ("/v1/responses", "createResponse", "Respond to a text or a conversation", ResponseRequest, Response),
+    ("/v1/responses/input_tokens", "countInputTokens", "Count the tokens of an input", ResponseRequest, TokenCount),
+    (
+        "/v1/chat/completions/{id}",
+        "updateChatCompletion",
+        "Change a stored completion's metadata",
+        MetadataUpdate,
+        KeptChatCompletion,
+    ),
     ("/v1/embeddings", "createEmbedding", "Make vectors of texts", EmbeddingRequest, EmbeddingList),
 )
 _GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
     ("/v1/models", "listModels", "List the models", ModelList),
     ("/v1/models/{model}", "retrieveModel", "Describe a model", Model),
+    ("/v1/chat/completions", "listChatCompletions", "List the stored completions", Page),
+    ("/v1/chat/completions/{id}", "getChatCompletion", "Answer a stored completion", KeptChatCompletion),
+    ("/v1/chat/completions/{id}/messages", "getChatCompletionMessages", "List what was asked", Page),
+    ("/v1/responses/{id}", "getResponse", "Answer a stored response", Response),
+    ("/v1/responses/{id}/input_items", "listInputItems", "List what was asked", Page),
 )
-_STREAMED = frozenset({"/v1/chat/completions", "/v1/completions"})
+_DELETES: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
+    ("/v1/chat/completions/{id}", "deleteChatCompletion", "Forget a stored completion", Deleted),
+    ("/v1/responses/{id}", "deleteResponse", "Forget a stored response", Deleted),
+)
+_STREAMED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+_PAGE = ("after", "limit", "order")
+_QUERIES = {
+    "/v1/chat/completions": (*_PAGE, "model", "metadata"),
+    "/v1/chat/completions/{id}/messages": _PAGE,
+    "/v1/responses/{id}/input_items": _PAGE,
+}
 
 
 def documentation(version: str) -> FastAPI:
@@ -49,7 +77,7 @@ def openapi(version: str) -> Json:
     models: list[type[BaseModel]] = [ErrorEnvelope]
     for *_, request, answer in _POSTS:
         models += [request, answer]
-    models += [answer for *_, answer in _GETS]
+    models += [answer for *_, answer in (*_GETS, *_DELETES)]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -64,25 +92,38 @@ def openapi(version: str) -> Json:
         content: Json = {"application/json": {"schema": schemas[answer]}}
         if path in _STREAMED:
             content["text/event-stream"] = {"schema": {"type": "string"}}
-        document["paths"][path] = {
-            "post": {
-                "operationId": operation,
-                "summary": summary,
-                "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[request]}}},
-                "responses": _responses(content, schemas[ErrorEnvelope]),
-            }
+        document["paths"].setdefault(path, {})["post"] = {
+            "operationId": operation,
+            "summary": summary,
+            "parameters": _parameters(path),
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schemas[request]}}},
+            "responses": _responses(content, schemas[ErrorEnvelope]),
         }
-    for path, operation, summary, answer in _GETS:
-        parameters = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]
-        document["paths"][path] = {
-            "get": {
+    for method, operations in (("get", _GETS), ("delete", _DELETES)):
+        for path, operation, summary, answer in operations:
+            queries = [_parameter(name, "query") for name in _QUERIES.get(path, ()) if method == "get"]
+            document["paths"].setdefault(path, {})[method] = {
                 "operationId": operation,
                 "summary": summary,
-                "parameters": parameters if "{" in path else [],
+                "parameters": _parameters(path) + queries,
                 "responses": _responses({"application/json": {"schema": schemas[answer]}}, schemas[ErrorEnvelope]),
             }
-        }
     return document
+
+
+def _parameters(path: str) -> list[Json]:
+    return [_parameter(name, "path") for name in re.findall(r"{(\w+)}", path)]
+
+
+def _parameter(name: str, place: str) -> Json:
+    made: Json = {"name": name, "in": place, "required": place == "path", "schema": {"type": "string"}}
+    if name == "limit":
+        made["schema"] = {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
+    elif name == "order":
+        made["schema"] = {"type": "string", "enum": ["asc", "desc"]}
+    elif name == "metadata":
+        made |= {"style": "deepObject", "schema": {"type": "object", "additionalProperties": {"type": "string"}}}
+    return made
 
 
 def _responses(content: Json, error: Json) -> Json:

@@ -294,6 +294,8 @@ def _context_length_exceeded(case: _Case) -> ApiError:
 
 def _parameter_refused(case: _Case) -> ApiError:
     param = case.metadata.get("param") or None
+    if param == "messages" and case.context.endpoint == "responses":
+        param = "input"
     message = case.text("message") or (f"Invalid value for '{param}'." if param else "A parameter's value is invalid.")
     return ApiError(400, message, code="invalid_value", param=param)
 

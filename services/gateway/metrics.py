@@ -52,6 +52,12 @@ class Metrics:
             "Requests served without a verdict although the project's advisory policy asks for one.",
             registry=registry,
         )
+        self.unkept = Counter(
+            "capstan_gateway_unkept",
+            "Answers that were to be kept and were served without, by kind: chat_completion, response.",
+            ["kind"],
+            registry=registry,
+        )
         self.second_attempts = Counter(
             "capstan_gateway_second_attempts",
             "Requests placed a second time because their first replica failed before its first token.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import cast
 
@@ -9,40 +10,69 @@ from chassis.kit import Kit
 from chassis.ops import AsgiApp, Receive, Scope, Send
 from services.gateway import request_errors
 from services.gateway.api.chat import create_chat_completion
+from services.gateway.api.chat_objects import (
+    MetadataUpdate,
+    delete_chat_completion,
+    list_chat_completions,
+    list_messages,
+    retrieve_chat_completion,
+    update_chat_completion,
+)
 from services.gateway.api.completions import create_completion
 from services.gateway.api.embeddings import create_embeddings
 from services.gateway.api.hot import HotRoute
+from services.gateway.api.input_tokens import count_input_tokens
 from services.gateway.api.models import list_models, retrieve_model
+from services.gateway.api.objects import NoBody, ObjectRoute
 from services.gateway.api.plain import GetRoute
+from services.gateway.api.response_objects import (
+    cancel_response,
+    delete_response,
+    list_input_items,
+    retrieve_response,
+)
+from services.gateway.api.responses import create_response
 from services.gateway.desk import Desk
 from services.gateway.docs import documentation
 from services.gateway.edge import BodyLimits, Edge
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.schema.responses import ResponseRequest
 
 MODEL_PREFIX = "/v1/models/"
 
+Methods = Mapping[str, AsgiApp]
+
 
 class Routes:
-    """Finds the endpoint of a request. Paths are exact: nothing is redirected, and a trailing slash is another URL."""
+    """Finds the endpoint of a request. Paths are exact: nothing is redirected, and a trailing slash is another URL.
 
-    def __init__(self, endpoints: Mapping[str, Mapping[str, AsgiApp]], model: AsgiApp) -> None:
+    `patterns` are asked, in order, for what is no fixed path; the group of the one that matches is the object's id.
+    """
+
+    def __init__(self, endpoints: Mapping[str, Methods], patterns: Mapping[str, Methods]) -> None:
         self._endpoints = endpoints
-        self._model = {"GET": model}
+        self._patterns = [(re.compile(pattern), methods) for pattern, methods in patterns.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise the `ApiError` that says why there is no endpoint."""
         path, method = scope["path"], scope["method"]
         endpoints = self._endpoints.get(path)
         if endpoints is None:
-            if not (path.startswith(MODEL_PREFIX) and len(path) > len(MODEL_PREFIX)):
-                raise request_errors.unknown_url(method, path)
-            endpoints = self._model
+            endpoints = self._matched(scope)
         endpoint = endpoints.get(method)
         if endpoint is None:
             raise request_errors.method_not_allowed(method, path, list(endpoints))
         await endpoint(scope, receive, send)
+
+    def _matched(self, scope: Scope) -> Methods:
+        for pattern, methods in self._patterns:
+            match = pattern.fullmatch(scope["path"])
+            if match is not None:
+                scope["state"]["object_id"] = match[1]
+                return methods
+        raise request_errors.unknown_url(scope["method"], scope["path"])
 
 
 def routes(desk: Desk, kit: Kit) -> AsgiApp:
@@ -50,14 +80,37 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
     chat = HotRoute(desk, "chat", ChatCompletionRequest, create_chat_completion)
     completions = HotRoute(desk, "completions", CompletionRequest, create_completion)
     embeddings = HotRoute(desk, "embeddings", EmbeddingRequest, create_embeddings)
+    responses = HotRoute(desk, "responses", ResponseRequest, create_response)
     endpoints: dict[str, dict[str, AsgiApp]] = {
-        "/v1/chat/completions": {"POST": chat},
+        "/v1/chat/completions": {"POST": chat, "GET": ObjectRoute(desk, "chat", NoBody, list_chat_completions)},
         "/v1/completions": {"POST": completions},
         "/v1/embeddings": {"POST": embeddings},
+        "/v1/responses": {"POST": responses},
+        "/v1/responses/input_tokens": {"POST": HotRoute(desk, "responses", ResponseRequest, count_input_tokens)},
         "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
     }
     if desk.settings.openapi:
         endpoints["/openapi.json"] = {"GET": cast("AsgiApp", documentation(kit.version))}
-    app = Routes(endpoints, GetRoute(desk, MODEL_PREFIX, "models", retrieve_model))
+    app = Routes(
+        endpoints, _kept(desk) | {"/v1/models/(.+)": {"GET": GetRoute(desk, MODEL_PREFIX, "models", retrieve_model)}}
+    )
     limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
     return Edge(app, limits=limits, clock=desk.clock, ids=kit.ids, log=desk.log)
+
+
+def _kept(desk: Desk) -> dict[str, Methods]:
+    """Answer the endpoints of kept answers."""
+    return {
+        "/v1/chat/completions/([^/]+)": {
+            "GET": ObjectRoute(desk, "chat", NoBody, retrieve_chat_completion),
+            "POST": ObjectRoute(desk, "chat", MetadataUpdate, update_chat_completion),
+            "DELETE": ObjectRoute(desk, "chat", NoBody, delete_chat_completion),
+        },
+        "/v1/chat/completions/([^/]+)/messages": {"GET": ObjectRoute(desk, "chat", NoBody, list_messages)},
+        "/v1/responses/([^/]+)": {
+            "GET": ObjectRoute(desk, "responses", NoBody, retrieve_response),
+            "DELETE": ObjectRoute(desk, "responses", NoBody, delete_response),
+        },
+        "/v1/responses/([^/]+)/cancel": {"POST": ObjectRoute(desk, "responses", NoBody, cancel_response)},
+        "/v1/responses/([^/]+)/input_items": {"GET": ObjectRoute(desk, "responses", NoBody, list_input_items)},
+    }

@@ -32,6 +32,9 @@ class Settings(ServiceSettings):
     billing_address: str
     """gRPC address of billing."""
 
+    jobs_address: str
+    """gRPC address of jobs."""
+
     journal_path: Path
     """File of the usage journal. Its folder must survive restarts of the process."""
 
@@ -49,6 +52,9 @@ class Settings(ServiceSettings):
 
     billing_timeout_s: float = 5.0
     """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""
+
+    jobs_timeout_s: float = 2.0
+    """Longest wait for jobs to keep an answer, or to find a kept one."""
 
     first_token_timeout_s: float = 60.0
     """Longest wait for the first token from a replica, its queue included, before another replica is tried."""

@@ -19,6 +19,7 @@ class Endpoint(enum.StrEnum):
     CHAT_COMPLETIONS = "chat_completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
 
 
 class Outcome(enum.StrEnum):

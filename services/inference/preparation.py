@@ -72,6 +72,10 @@ class Preparation:
         """Token ids of a text to embed."""
         return self._prompts.text(text).token_ids
 
+    def chat_tokens(self, conversation: Conversation) -> int:
+        """Length of a conversation's prompt. Raises NoChatTemplateError, TemplateRefusedError."""
+        return len(self._prompts.chat(conversation).token_ids)
+
     def _plain(self, prompt: str | Sequence[int]) -> Prompt:
         return self._prompts.text(prompt) if isinstance(prompt, str) else Prompt(list(prompt))
 

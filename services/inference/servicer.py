@@ -17,10 +17,12 @@ from chassis.rpc_server import rich_status
 from chassis.supervise import Tasks
 from services.inference.embedding import MAX_INPUTS, check_dimensions, check_inputs, little_endian, shortened
 from services.inference.errors import EngineError, InvalidRequestError
-from services.inference.failures import capstan_error
+from services.inference.failures import RETRY_AFTER_MS, capstan_error
 from services.inference.health import Health
 from services.inference.request import EmbeddingRequest
 from services.inference.session import Session, Shared
+from services.inference.tokenizer import NoChatTemplateError, TemplateRefusedError
+from services.inference.wire import read_conversation
 
 OPEN_WITHIN_S = 10.0
 LEAST_INTERVAL_S = 0.1
@@ -107,6 +109,25 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             text = self._shared.preparation.text_tokens
             inputs.append(text(item.text) if item.HasField("text") else list(item.tokens.token_ids))
         return inputs
+
+    async def CountTokens(
+        self, request: inference_pb2.CountTokensRequest, context: Context
+    ) -> inference_pb2.CountTokensResponse:
+        """See inference.proto."""
+        shared = self._shared
+        if shared.preparing >= shared.limits.preparing:
+            raise CapstanError(Reason.OVERLOADED, "too many prompts are being read", retry_after_ms=RETRY_AFTER_MS)
+        shared.preparing += 1
+        try:
+            if shared.engine.model.embeds:
+                raise InvalidRequestError("this model reads no conversations", param="model")
+            conversation = read_conversation(request.chat)
+            count = await asyncio.to_thread(shared.preparation.chat_tokens, conversation)
+        except (EngineError, NoChatTemplateError, TemplateRefusedError) as error:
+            raise capstan_error(error) from error
+        finally:
+            shared.preparing -= 1
+        return inference_pb2.CountTokensResponse(token_count=count)
 
     async def DescribeModel(
         self, request: inference_pb2.DescribeModelRequest, context: Context

@@ -67,7 +67,7 @@ def read_start(start: inference_pb2.Start) -> Asked:
 def _prompt(start: inference_pb2.Start) -> Conversation | str | Sequence[int]:
     match start.WhichOneof("prompt"):
         case "chat":
-            return _conversation(start.chat)
+            return read_conversation(start.chat)
         case "text":
             return start.text
         case "tokens":
@@ -75,7 +75,8 @@ def _prompt(start: inference_pb2.Start) -> Conversation | str | Sequence[int]:
     raise InvalidRequestError("a request needs a prompt", param="prompt")
 
 
-def _conversation(chat: inference_pb2.ChatPrompt) -> Conversation:
+def read_conversation(chat: inference_pb2.ChatPrompt) -> Conversation:
+    """Read a conversation. Raises InvalidRequestError."""
     if not chat.messages:
         raise InvalidRequestError("a conversation needs a message", param="messages")
     if chat.tool_choice not in CHOICES:

@@ -1,6 +1,7 @@
-"""jobs: work that outlives a request. So far it is what is known about files.
+"""jobs: work that outlives a request. So far it is what is known about files, and answers that were to be kept.
 
-Owns the metadata of files (name, purpose, size, when they came and when they go), in PostgreSQL, schema `jobs`.
+Owns the metadata of files (name, purpose, size, when they came and when they go) and stored answers with what was asked
+(chat completions, responses), in PostgreSQL, schema `jobs`.
 
 Promises that a file recorded once or many times under one id is recorded once; that a tenant (an organisation and a
 project of it) sees its own files and cannot even tell whether another's exist, because every statement goes through

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
-from capstan.jobs.v1 import jobs_pb2_grpc
+from prometheus_client import Counter
+
+from capstan.jobs.v1 import jobs_pb2_grpc, stored_pb2_grpc
 from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.kit import Kit
@@ -15,6 +17,8 @@ from services.jobs.metrics import Metrics
 from services.jobs.servicer import JobsServicer
 from services.jobs.settings import Settings
 from services.jobs.store import Store
+from services.jobs.stored_servicer import StoredServicer
+from services.jobs.stored_store import StoredStore
 
 _PURGE_BATCH = 1000
 
@@ -24,15 +28,27 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Serve jobs. PostgreSQL may be away at the start: calls are UNAVAILABLE until it is there."""
     metrics = Metrics(kit.registry)
     async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
-        store = Store(connections, lambda: datetime.fromtimestamp(kit.clock.now(), UTC))
+
+        def now() -> datetime:
+            return datetime.fromtimestamp(kit.clock.now(), UTC)
+
+        store = Store(connections, now)
+        answers = StoredStore(connections, now, timedelta(days=settings.stored_days))
         jobs_pb2_grpc.add_JobsServiceServicer_to_server(JobsServicer(store, metrics, kit.clock), kit.server)
-        kit.tasks.spawn("purge expired files", _purge(store, metrics, kit.clock, settings.purge_interval_s))
+        stored_pb2_grpc.add_StoredServiceServicer_to_server(StoredServicer(answers, metrics), kit.server)
+        for what, purge, removed in (
+            ("files", store.purge, metrics.removed),
+            ("stored answers", answers.purge, metrics.stored_removed),
+        ):
+            kit.tasks.spawn(
+                f"purge expired {what}", _purge(purge, removed.labels("expired"), kit.clock, settings.purge_interval_s)
+            )
         yield
 
 
-async def _purge(store: Store, metrics: Metrics, clock: Clock, interval_s: float) -> None:
+async def _purge(purge: Callable[[int], Awaitable[int]], removed: Counter, clock: Clock, interval_s: float) -> None:
     while True:
         with suppress(CapstanError):  # they stay invisible until PostgreSQL is back
-            while count := await store.purge(_PURGE_BATCH):
-                metrics.removed.labels("expired").inc(count)
+            while count := await purge(_PURGE_BATCH):
+                removed.inc(count)
         await clock.sleep(interval_s)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter
 
 from services.jobs.files import Purpose
+from services.jobs.stored import Kind
 
 
 class Metrics:
@@ -23,7 +24,22 @@ class Metrics:
             ["why"],
             registry=registry,
         )
+        self.stored = Counter(
+            "capstan_jobs_stored",
+            "Answers that were kept, by kind; one that came again counts again.",
+            ["kind"],
+            registry=registry,
+        )
+        self.stored_removed = Counter(
+            "capstan_jobs_stored_removed",
+            "Kept answers that were removed, by why: deleted, expired.",
+            ["why"],
+            registry=registry,
+        )
+        for kind in Kind:
+            self.stored.labels(kind.value)
         for purpose in Purpose:
             self.registered.labels(purpose.value)
         for why in ("deleted", "expired"):
             self.removed.labels(why)
+            self.stored_removed.labels(why)

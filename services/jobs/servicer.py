@@ -52,7 +52,7 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
         file = File(
             request.file_id,
             request.filename,
-            _known(PURPOSES, request.purpose, "purpose"),
+            known(PURPOSES, request.purpose, "purpose"),
             request.size_bytes,
             datetime.fromtimestamp(self._clock.now(), UTC),
             _time(request.expire_time) if request.HasField("expire_time") else None,
@@ -70,9 +70,9 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
     async def ListFiles(self, request: jobs_pb2.ListFilesRequest, context: object) -> jobs_pb2.ListFilesResponse:
         """Answer a page of the project's files."""
         page = await self._files(request.tenant).page(
-            purpose=_known(PURPOSES, request.purpose, "purpose") if request.purpose else None,
+            purpose=known(PURPOSES, request.purpose, "purpose") if request.purpose else None,
             after=request.after,
-            order=_known(ORDERS, request.order, "order"),
+            order=known(ORDERS, request.order, "order"),
             size=files.page_size(request.limit),
         )
         return jobs_pb2.ListFilesResponse(files=map(_message, page.files), has_more=page.has_more)
@@ -87,7 +87,7 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
         return self._store.of(Tenant(tenant.organization_id, tenant.project_id))
 
 
-def _known(table: Mapping[Wire, Value], value: Wire, param: str) -> Value:
+def known(table: Mapping[Wire, Value], value: Wire, param: str) -> Value:
     """Read an enum's value. Raises `CapstanError` (INVALID_ARGUMENT) for one that is unset or a newer peer's."""
     if value not in table:
         raise CapstanError(Reason.INVALID_ARGUMENT, f"{param} must be one of the enum's", param=param)

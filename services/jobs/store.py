@@ -32,8 +32,8 @@ class Store:
     async def purge(self, most: int) -> int:
         """Remove the rows of up to `most` files that have expired, whosesoever; answer how many."""
         now = self._now()
-        async with _connection(self._pool) as connection:
-            count: int = await connection.fetchval(sql.PURGE, now, most)
+        async with connection(self._pool) as borrowed:
+            count: int = await borrowed.fetchval(sql.PURGE, now, most)
         return count
 
 
@@ -102,20 +102,21 @@ class TenantFiles:
 
     async def _rows(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement for this tenant; the only way from here to the database."""
-        async with _connection(self._pool) as connection:
+        async with connection(self._pool) as borrowed:
             tenant = self._tenant
             return list(
-                await connection.fetch(
+                await borrowed.fetch(
                     sql.MINE + statement, tenant.organization_id, tenant.project_id, self._now, *arguments
                 )
             )
 
 
 @asynccontextmanager
-async def _connection(pool: Pool) -> AsyncIterator[Connection]:
+async def connection(pool: Pool) -> AsyncIterator[Connection]:
+    """Borrow a connection. Raises `CapstanError` when PostgreSQL is away, or the schema is not there."""
     try:
-        async with pool.acquire() as connection:
-            yield connection
+        async with pool.acquire() as borrowed:
+            yield borrowed
     except asyncpg.UndefinedTableError:
         raise _unmigrated() from None
 

@@ -99,6 +99,19 @@ def test_without_a_service_that_no_request_needs_all_are_served(suite: Suite, de
     desk.ask()
 
 
+def test_without_jobs_a_response_is_served_and_says_that_it_is_not_kept(
+    suite: Suite, sdk: dict[str, Any], model: str
+) -> None:
+    with OpenAI(**sdk) as client, suite.without("jobs"):
+        response = client.responses.create(model=model, input="What is the capital of France?", temperature=0)
+        assert "Paris" in response.output_text
+        assert response.to_dict()["store"] is False
+        assert refused(lambda: client.responses.retrieve(response.id)).code == "jobs_unavailable"
+    with OpenAI(**sdk) as client:
+        until(lambda: _goes_well(lambda: client.responses.create(model=model, input="x", max_output_tokens=16)))
+        until(lambda: client.responses.create(model=model, input="x", max_output_tokens=16).to_dict()["store"] is True)
+
+
 @pytest.mark.parametrize("name", ["billing", "postgres"])
 def test_without_the_books_all_are_served_and_billed_later(suite: Suite, desk: Desk, name: str) -> None:
     with suite.without(name):

@@ -90,7 +90,7 @@ def test_a_bad_parameter_names_itself(
 
 def test_an_unknown_url_and_a_wrong_method_are_answered_in_the_envelope(suite: Suite) -> None:
     assert suite.get("/v1/nothing").error["type"] == INVALID
-    wrong = suite.get("/v1/chat/completions")
+    wrong = suite.get("/v1/completions")
     assert (wrong.status, wrong.headers["allow"]) == (405, "POST")
     assert wrong.error["type"] == INVALID
     assert suite.post("/v1/chat/completions/", {}).status == 404

@@ -26,7 +26,7 @@ GRACE_S = 10.0
 SERVICES, WORKERS, DOOR = 2, 3, 4
 """Tiers: the door closes first, then who calls through it, then the rest."""
 SECRETS = ("pepper",)
-GATEWAY_CALLS = ("auth", "ratelimit", "router", "moderation", "billing")
+GATEWAY_CALLS = ("auth", "ratelimit", "router", "moderation", "billing", "jobs")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
 from services.gateway.admission import Grant
 from services.gateway.api.hot import Exchange, Headers
 from services.gateway.chat_answers import Head
+from services.gateway.collected import Choice, take
 from services.gateway.deltas import Delta, Usage
 from services.gateway.desk import Desk
 from services.gateway.errors import envelope
@@ -17,6 +18,9 @@ from services.gateway.limits_headers import headers as limit_headers
 from services.gateway.schema.sampling import SamplingRequest
 from services.gateway.stream import DONE, EventStream
 from services.gateway.usage_record import Outcome
+
+Keep = Callable[[list[Choice]], Awaitable[None]]
+"""Keeps an answer of these choices; returns when it is durable, or cannot be kept."""
 
 
 class Writer(Protocol):
@@ -56,15 +60,21 @@ def stream(
     writer: Writer,
     held: AsyncExitStack,
     exchange: Exchange,
+    keep: Keep | None = None,
 ) -> EventStream:
-    """Make the streamed answer. `held` keeps grant and generation open until its end."""
+    """Make the streamed answer. `held` keeps grant and generation open until its end; `keep` keeps the answer."""
 
     async def events() -> AsyncIterator[bytes]:
+        choices = [Choice() for _ in range(body.choice_count)] if keep else []
         async for batch in generation.batches():
+            if keep:
+                take(choices, batch)
             chunk = writer.write(batch)
             if chunk:
                 yield chunk
         await finish(desk, grant, generation, body.choice_count)
+        if keep:
+            await keep(choices)
         yield (writer.usage(generation.usage) if body.wants_usage_chunk else b"") + DONE
 
     return EventStream(

@@ -17,6 +17,7 @@ _ENDPOINTS: dict[Endpoint, billing_pb2.Endpoint.ValueType] = {
     Endpoint.CHAT_COMPLETIONS: billing_pb2.ENDPOINT_CHAT_COMPLETIONS,
     Endpoint.COMPLETIONS: billing_pb2.ENDPOINT_COMPLETIONS,
     Endpoint.EMBEDDINGS: billing_pb2.ENDPOINT_EMBEDDINGS,
+    Endpoint.RESPONSES: billing_pb2.ENDPOINT_RESPONSES,
 }
 _OUTCOMES: dict[Outcome, billing_pb2.Outcome.ValueType] = {
     Outcome.OK: billing_pb2.OUTCOME_OK,

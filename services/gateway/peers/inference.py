@@ -280,12 +280,8 @@ class Replicas:
         timeout_s: float,
     ) -> tuple[list[bytes], Usage]:
         """Make one vector per input: little-endian float32 of length 1. Raises `CapstanError`."""
-        channel = self._channels.get(address)
-        if channel is None:
-            channel = self._channels[address] = connect(address)
-        stub = inference_pb2_grpc.InferenceServiceStub(channel)
         answer: inference_pb2.EmbedResponse = await call(
-            stub.Embed,
+            self._stub(address).Embed,
             inference_pb2.EmbedRequest(
                 request_id=request_id,
                 organization_id=organization_id,
@@ -296,6 +292,22 @@ class Replicas:
             peer="inference",
         )
         return list(answer.embeddings), Usage(prompt_tokens=answer.usage.prompt_tokens)
+
+    async def count_tokens(self, address: str, chat: inference_pb2.ChatPrompt, timeout_s: float) -> int:
+        """Count the tokens of a conversation's prompt. Raises `CapstanError`."""
+        answer: inference_pb2.CountTokensResponse = await call(
+            self._stub(address).CountTokens,
+            inference_pb2.CountTokensRequest(chat=chat),
+            timeout_s=timeout_s,
+            peer="inference",
+        )
+        return answer.token_count
+
+    def _stub(self, address: str) -> inference_pb2_grpc.InferenceServiceStub:
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = connect(address)
+        return inference_pb2_grpc.InferenceServiceStub(channel)
 
     async def close(self) -> None:
         """Close all."""

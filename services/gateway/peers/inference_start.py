@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import orjson
 
 from capstan.inference.v1 import inference_pb2
@@ -9,6 +11,7 @@ from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.messages import AnyMessage, AssistantMessage, FunctionCall, ToolMessage, text_of
 from services.gateway.schema.sampling import SamplingRequest
+from services.gateway.schema.tools import Calling
 
 Start = inference_pb2.Start
 
@@ -22,9 +25,23 @@ _TOOL_CHOICES: dict[str, inference_pb2.ToolChoice.ValueType] = {
 
 def chat_start(body: ChatCompletionRequest) -> Start:
     """Ask for the answer of a conversation."""
-    calling = body.calling
-    chat = inference_pb2.ChatPrompt(
-        messages=[_message(message) for message in body.messages],
+    chat = chat_prompt(map(_message, body.messages), body.calling, body.reasoning_effort)
+    start = Start(chat=chat, sampling=_sampling(body, body.token_ceiling))
+    if body.logprobs:
+        start.sampling.top_logprobs = body.top_logprobs or 0
+    if body.wants_json_object:
+        start.format.json_object = True
+    elif body.json_schema is not None:
+        start.format.json_schema = orjson.dumps(body.json_schema).decode()
+    return start
+
+
+def chat_prompt(
+    messages: Iterable[inference_pb2.ChatMessage], calling: Calling, reasoning_effort: str | None
+) -> inference_pb2.ChatPrompt:
+    """Put a conversation and the functions it may call together."""
+    return inference_pb2.ChatPrompt(
+        messages=messages,
         tools=[
             inference_pb2.FunctionTool(
                 name=function.name,
@@ -37,16 +54,8 @@ def chat_start(body: ChatCompletionRequest) -> Start:
         tool_choice=_TOOL_CHOICES[calling.mode],
         tool_name=calling.name,
         parallel_tool_calls=calling.parallel,
-        reasoning_effort=body.reasoning_effort or "",
+        reasoning_effort=reasoning_effort or "",
     )
-    start = Start(chat=chat, sampling=_sampling(body, body.token_ceiling))
-    if body.logprobs:
-        start.sampling.top_logprobs = body.top_logprobs or 0
-    if body.wants_json_object:
-        start.format.json_object = True
-    elif body.json_schema is not None:
-        start.format.json_schema = orjson.dumps(body.json_schema).decode()
-    return start
 
 
 def completion_starts(body: CompletionRequest) -> list[Start]:

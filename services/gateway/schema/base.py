@@ -88,6 +88,11 @@ Tokens = Annotated[
 
 TokenCount = Annotated[int, Field(ge=1, le=2**31 - 1)]
 
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+"""A client's own notes: up to 16 pairs."""
+
 FunctionName = Annotated[str, Field(min_length=1, max_length=64, pattern="^[a-zA-Z0-9_-]+$")]
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from services.gateway import request_errors
-from services.gateway.schema.base import JsonObject, RequestModel, TokenCount
+from services.gateway.schema.base import JsonObject, Metadata, RequestModel, TokenCount
 from services.gateway.schema.chat_rules import check_chat
 from services.gateway.schema.messages import AssistantMessage, ChatMessage, text_of
 from services.gateway.schema.response_format import JsonObjectFormat, JsonSchemaFormat, ResponseFormat
@@ -61,12 +61,7 @@ class ChatCompletionRequest(SamplingRequest):
     """Shape of the answer. Default: free text."""
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     """How hard to think, for models that can."""
-    metadata: (
-        Annotated[
-            dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
-        ]
-        | None
-    ) = None
+    metadata: Metadata | None = None
     """The client's own notes, up to 16 pairs, kept with a stored completion."""
     store: bool | None = None
     """True: keep the completion for later retrieval."""

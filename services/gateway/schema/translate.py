@@ -74,17 +74,18 @@ def _fault(body: Any, details: ErrorDetails) -> Fault:
     location = details["loc"]
     # An absent key is in no document, and a refused kind of object is named by its branch: the last step is neither.
     ends_beyond = kind in ("missing", UNSUPPORTED_VALUE)
-    path = place(body, location[:-1] if ends_beyond else location)
+    path = place(body, location[:-1] if ends_beyond else location, location[-1] if kind == "missing" else None)
     if kind == "missing":
         path = f"{path}.{location[-1]}" if path else str(location[-1])
     return Fault(path, details["input"], kind, details["msg"], details.get("ctx", {}))
 
 
-def place(body: Any, location: Sequence[int | str]) -> str:
+def place(body: Any, location: Sequence[int | str], absent: int | str | None = None) -> str:
     """Write pydantic's location as a path into `body`.
 
     A location also holds the names of the union branches that were taken. They are told from keys by walking along:
-    what is no key or index at its place is a branch, and so is the tag of an object if one of its keys follows.
+    what is no key or index at its place is a branch, and so is the tag of an object if one of its keys follows. A place
+    that lacks the key `absent` is none that has it.
     """
     path = ""
     tagged = False
@@ -94,10 +95,12 @@ def place(body: Any, location: Sequence[int | str]) -> str:
                 body, tagged = body[step], False
                 path += f"[{step}]"
         elif isinstance(body, dict) and step in body:
-            if not tagged and step in (body.get("type"), body.get("role")) and following in body:
+            inside = body[step]
+            lacks = following is not None or absent is None or not isinstance(inside, dict) or absent not in inside
+            if not tagged and step in (body.get("type"), body.get("role")) and (following in body or not lacks):
                 tagged = True
                 continue
-            body, tagged = body[step], False
+            body, tagged = inside, False
             name = step if len(step) <= LONGEST_ECHO else step[:LONGEST_ECHO] + "…"
             path += f".{name}" if path else name
     return path

@@ -139,6 +139,10 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     words: tuple[str, ...] = ("Hello", " there", "!")
     before: str = ""
     after: str = ""
+    calls: tuple[str, ...] = ()
+    """Functions that it calls after its words, each without arguments."""
+    ending: int = 1
+    """Finish reason."""
     started: list[inference_pb2.Start] = field(default_factory=list)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
@@ -170,11 +174,14 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         for choice in range(max(1, start.sampling.choice_count)):
             for word in self.words:
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
+        for index, name in enumerate(self.calls):
+            part = inference_pb2.ToolCallDelta(index=index, call_id=f"call_{index}", name=name, arguments="{}")
+            self._say(frames, inference_pb2.Delta(slot=start.slot, tool_calls=[part], token_count=1))
         if self._event(self.after, start.slot, frames):
             return
         count = max(1, start.sampling.choice_count)
         for choice in range(count):
-            delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=1)
+            delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=self.ending)
             if choice == count - 1:
                 delta.finish.CopyFrom(self._finish(count * len(self.words)))
             self._say(frames, delta)
@@ -195,6 +202,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
 
     def _say(self, frames, delta) -> None:
         frames.put_nowait(inference_pb2.SessionResponse(deltas=[delta]))
+
+    async def CountTokens(self, request, context):
+        return inference_pb2.CountTokensResponse(token_count=sum(len(m.content) for m in request.chat.messages))
 
     async def Embed(self, request, context):
         vector = b"\x00\x00\x80\x3f" + b"\x00" * 4  # (1.0, 0.0)

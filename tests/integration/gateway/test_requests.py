@@ -3,56 +3,19 @@
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 
 import pytest
 
 from capstan.auth.v1 import auth_pb2
 from capstan.billing.v1 import billing_pb2
 from capstan.router.v1 import router_pb2
-from chassis.testing import Running, running
+from chassis.testing import running
 from services.gateway.app import build
-from services.gateway.settings import Settings
 from tests.integration.gateway.client import Answer, Client
-from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, peers
+from tests.integration.gateway.conftest import eventually, settings
+from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
-
-
-@pytest.fixture
-async def scripted(tmp_path: Path):
-    async with peers(tmp_path) as made:
-        yield made
-
-
-def settings(scripted: Peers, **changes: object) -> Settings:
-    addresses = {
-        f"{name}_address": scripted.address(name) for name in ("auth", "ratelimit", "router", "moderation", "billing")
-    }
-    return Settings(
-        **addresses,
-        http_listen=f"unix:{scripted.folder}/http.sock",
-        journal_path=scripted.folder / "journal.db",
-        **{"grace_s": 2.0, **changes},
-    )
-
-
-@pytest.fixture
-async def gateway(scripted: Peers):
-    async with running("gateway", build, settings(scripted)) as service:
-        yield service
-
-
-@pytest.fixture
-def client(gateway: Running, scripted: Peers) -> Client:
-    return Client(scripted.folder / "http.sock", KEY)
-
-
-async def eventually(holds) -> None:
-    """Wait for what happens in the background; the test's own time limit bounds it."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_whole_answer_has_openais_shape_and_headers(client: Client) -> None:
@@ -337,7 +300,7 @@ async def test_a_revoked_key_is_refused_as_soon_as_auth_says_so(client: Client, 
 
 async def test_an_unknown_url_and_a_wrong_method_are_answered_in_the_envelope(client: Client) -> None:
     assert error(await client.get("/v1/nothing"))[:2] == (404, INVALID)
-    answer = await client.get("/v1/chat/completions")
+    answer = await client.get("/v1/completions")
     assert error(answer)[:2] == (405, INVALID)
     assert answer.headers["allow"] == "POST"
 

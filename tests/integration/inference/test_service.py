@@ -472,6 +472,22 @@ async def test_a_model_of_another_kind_says_so(gateway: Gateway, stub: inference
         vectors.call.cancel()
 
 
+async def test_a_conversation_is_counted_as_it_would_be_read(
+    gateway: Gateway, stub: inference_pb2_grpc.InferenceServiceStub
+) -> None:
+    chat = pb.ChatPrompt(messages=[pb.ChatMessage(role="user", content="Hello there.")])
+    counted = await stub.CountTokens(pb.CountTokensRequest(chat=chat))
+    await gateway.start(1, chat=chat, sampling={"max_tokens": 2})
+    assert counted.token_count == (await gateway.answer(1))[1][-1].finish.usage.prompt_tokens > 0
+    with pytest.raises(grpc.aio.AioRpcError) as refusal:
+        await stub.CountTokens(pb.CountTokensRequest())
+    assert translate(refusal.value, "inference").reason is Reason.PARAMETER_REFUSED
+    async with service(FAST.model_copy(update={"runner": "pooling"})) as it, stub_of(it) as other:
+        with pytest.raises(grpc.aio.AioRpcError) as refusal:
+            await other.CountTokens(pb.CountTokensRequest(chat=chat))
+        assert translate(refusal.value, "inference").reason is Reason.MODEL_KIND_MISMATCH
+
+
 async def test_the_engine_and_the_requests_are_measured() -> None:
     async with service() as it, stub_of(it) as stub:
         gateway = await Gateway(stub).open()

@@ -36,6 +36,8 @@ class _EndpointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Endpoint.Val
     """/v1/completions"""
     ENDPOINT_EMBEDDINGS: _Endpoint.ValueType  # 3
     """/v1/embeddings"""
+    ENDPOINT_RESPONSES: _Endpoint.ValueType  # 4
+    """/v1/responses"""
 
 class Endpoint(_Endpoint, metaclass=_EndpointEnumTypeWrapper):
     """Which API was used."""
@@ -48,6 +50,8 @@ ENDPOINT_COMPLETIONS: Endpoint.ValueType  # 2
 """/v1/completions"""
 ENDPOINT_EMBEDDINGS: Endpoint.ValueType  # 3
 """/v1/embeddings"""
+ENDPOINT_RESPONSES: Endpoint.ValueType  # 4
+"""/v1/responses"""
 Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
 class _Outcome:

@@ -45,6 +45,11 @@ class InferenceServiceStub:
                 request_serializer=capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedRequest.SerializeToString,
                 response_deserializer=capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedResponse.FromString,
                 _registered_method=True)
+        self.CountTokens = channel.unary_unary(
+                '/capstan.inference.v1.InferenceService/CountTokens',
+                request_serializer=capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensRequest.SerializeToString,
+                response_deserializer=capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensResponse.FromString,
+                _registered_method=True)
         self.DescribeModel = channel.unary_unary(
                 '/capstan.inference.v1.InferenceService/DescribeModel',
                 request_serializer=capstan_dot_inference_dot_v1_dot_inference__pb2.DescribeModelRequest.SerializeToString,
@@ -85,6 +90,14 @@ class InferenceServiceServicer:
     def Embed(self, request, context):
         """Embed makes one vector per input. Idempotent. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH_EXCEEDED,
         PARAMETER_REFUSED (dimensions), MODEL_KIND_MISMATCH, OVERLOADED, ENGINE_FAILED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CountTokens(self, request, context):
+        """CountTokens answers how long the prompt of a conversation is. Nothing is generated. Idempotent. Errors:
+        PARAMETER_REFUSED, MODEL_KIND_MISMATCH, OVERLOADED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -132,6 +145,11 @@ def add_InferenceServiceServicer_to_server(servicer, server):
                     servicer.Embed,
                     request_deserializer=capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedRequest.FromString,
                     response_serializer=capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedResponse.SerializeToString,
+            ),
+            'CountTokens': grpc.unary_unary_rpc_method_handler(
+                    servicer.CountTokens,
+                    request_deserializer=capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensRequest.FromString,
+                    response_serializer=capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensResponse.SerializeToString,
             ),
             'DescribeModel': grpc.unary_unary_rpc_method_handler(
                     servicer.DescribeModel,
@@ -209,6 +227,33 @@ class InferenceService:
             '/capstan.inference.v1.InferenceService/Embed',
             capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedRequest.SerializeToString,
             capstan_dot_inference_dot_v1_dot_inference__pb2.EmbedResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CountTokens(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.inference.v1.InferenceService/CountTokens',
+            capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensRequest.SerializeToString,
+            capstan_dot_inference_dot_v1_dot_inference__pb2.CountTokensResponse.FromString,
             options,
             channel_credentials,
             insecure,

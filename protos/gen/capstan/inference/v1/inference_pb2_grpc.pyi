@@ -27,6 +27,10 @@ class InferenceServiceStub:
     """Embed makes one vector per input. Idempotent. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH_EXCEEDED,
     PARAMETER_REFUSED (dimensions), MODEL_KIND_MISMATCH, OVERLOADED, ENGINE_FAILED.
     """
+    CountTokens: _aio.UnaryUnaryMultiCallable[_inference_pb2.CountTokensRequest, _inference_pb2.CountTokensResponse]
+    """CountTokens answers how long the prompt of a conversation is. Nothing is generated. Idempotent. Errors:
+    PARAMETER_REFUSED, MODEL_KIND_MISMATCH, OVERLOADED.
+    """
     DescribeModel: _aio.UnaryUnaryMultiCallable[_inference_pb2.DescribeModelRequest, _inference_pb2.DescribeModelResponse]
     """DescribeModel answers what is served here. Idempotent."""
     WatchLoad: _aio.UnaryStreamMultiCallable[_inference_pb2.WatchLoadRequest, _inference_pb2.WatchLoadResponse]
@@ -64,6 +68,16 @@ class InferenceServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_inference_pb2.EmbedResponse]:
         """Embed makes one vector per input. Idempotent. Errors: INVALID_ARGUMENT, CONTEXT_LENGTH_EXCEEDED,
         PARAMETER_REFUSED (dimensions), MODEL_KIND_MISMATCH, OVERLOADED, ENGINE_FAILED.
+        """
+
+    @_abc_1.abstractmethod
+    def CountTokens(
+        self,
+        request: _inference_pb2.CountTokensRequest,
+        context: _aio.ServicerContext[_inference_pb2.CountTokensRequest, _abc.Awaitable[_inference_pb2.CountTokensResponse]],
+    ) -> _abc.Awaitable[_inference_pb2.CountTokensResponse]:
+        """CountTokens answers how long the prompt of a conversation is. Nothing is generated. Idempotent. Errors:
+        PARAMETER_REFUSED, MODEL_KIND_MISMATCH, OVERLOADED.
         """
 
     @_abc_1.abstractmethod
