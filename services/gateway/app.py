@@ -93,6 +93,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             placer=placer,
             releases=releases,
             replicas=replicas,
+            classifier=classifier,
             admission=admission,
             generator=generator,
             forecast=CompletionForecast(settings.default_completion_tokens),

@@ -13,6 +13,7 @@ from services.gateway.metrics import Metrics
 from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.inference import Replicas
+from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.router import Placer, Release
 from services.gateway.settings import Settings
 
@@ -29,6 +30,7 @@ class Desk:
     placer: Placer
     releases: Outbox[Release]
     replicas: Replicas
+    classifier: Classifier
     admission: Admission
     generator: Generator
     forecast: CompletionForecast

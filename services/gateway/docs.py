@@ -14,7 +14,9 @@ from services.gateway.schema.answers import ChatCompletion, Completion, Embeddin
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
-from services.gateway.schema.models import Model, ModelList
+from services.gateway.schema.models import Model, ModelDeleted, ModelList
+from services.gateway.schema.moderation_answers import Moderation
+from services.gateway.schema.moderations import ModerationRequest
 
 Json = dict[str, Any]
 
@@ -27,10 +29,12 @@ _POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/v1/chat/completions", "createChatCompletion", "Answer a conversation", ChatCompletionRequest, ChatCompletion),
     ("/v1/completions", "createCompletion", "Continue prompts (legacy)", CompletionRequest, Completion),
     ("/v1/embeddings", "createEmbedding", "Make vectors of texts", EmbeddingRequest, EmbeddingList),
+    ("/v1/moderations", "createModeration", "Judge texts", ModerationRequest, Moderation),
 )
-_GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
-    ("/v1/models", "listModels", "List the models", ModelList),
-    ("/v1/models/{model}", "retrieveModel", "Describe a model", Model),
+_BODILESS: tuple[tuple[str, str, str, str, type[BaseModel]], ...] = (
+    ("get", "/v1/models", "listModels", "List the models", ModelList),
+    ("get", "/v1/models/{model}", "retrieveModel", "Describe a model", Model),
+    ("delete", "/v1/models/{model}", "deleteModel", "Delete a fine-tuned model", ModelDeleted),
 )
 _STREAMED = frozenset({"/v1/chat/completions", "/v1/completions"})
 
@@ -49,7 +53,7 @@ def openapi(version: str) -> Json:
     models: list[type[BaseModel]] = [ErrorEnvelope]
     for *_, request, answer in _POSTS:
         models += [request, answer]
-    models += [answer for *_, answer in _GETS]
+    models += [answer for *_, answer in _BODILESS]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -72,15 +76,13 @@ def openapi(version: str) -> Json:
                 "responses": _responses(content, schemas[ErrorEnvelope]),
             }
         }
-    for path, operation, summary, answer in _GETS:
+    for method, path, operation, summary, answer in _BODILESS:
         parameters = [{"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}]
-        document["paths"][path] = {
-            "get": {
-                "operationId": operation,
-                "summary": summary,
-                "parameters": parameters if "{" in path else [],
-                "responses": _responses({"application/json": {"schema": schemas[answer]}}, schemas[ErrorEnvelope]),
-            }
+        document["paths"].setdefault(path, {})[method] = {
+            "operationId": operation,
+            "summary": summary,
+            "parameters": parameters if "{" in path else [],
+            "responses": _responses({"application/json": {"schema": schemas[answer]}}, schemas[ErrorEnvelope]),
         }
     return document
 

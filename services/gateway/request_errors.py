@@ -107,6 +107,13 @@ def method_not_allowed(method: str, path: str, allowed: Sequence[str]) -> ApiErr
     )
 
 
+def base_model(name: str) -> ApiError:
+    """Only what was made by fine-tuning can be deleted."""
+    return ApiError(
+        403, f"The model '{_shown(name)}' is a base model and cannot be deleted. Only fine-tuned models can be."
+    )
+
+
 def not_json(hint: str) -> ApiError:
     """The body is no JSON object, or one that no correct client sends; `hint` says what is wrong."""
     return ApiError(400, f"We could not parse the JSON body of your request. (HINT: {hint})")

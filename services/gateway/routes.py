@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from chassis.kit import Kit
@@ -12,14 +12,16 @@ from services.gateway.api.chat import create_chat_completion
 from services.gateway.api.completions import create_completion
 from services.gateway.api.embeddings import create_embeddings
 from services.gateway.api.hot import HotRoute
-from services.gateway.api.models import list_models, retrieve_model
-from services.gateway.api.plain import GetRoute
+from services.gateway.api.models import delete_model, list_models, retrieve_model
+from services.gateway.api.moderations import create_moderation
+from services.gateway.api.plain import PlainRoute
 from services.gateway.desk import Desk
 from services.gateway.docs import documentation
 from services.gateway.edge import BodyLimits, Edge
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.schema.moderations import ModerationRequest
 
 MODEL_PREFIX = "/v1/models/"
 
@@ -27,9 +29,9 @@ MODEL_PREFIX = "/v1/models/"
 class Routes:
     """Finds the endpoint of a request. Paths are exact: nothing is redirected, and a trailing slash is another URL."""
 
-    def __init__(self, endpoints: Mapping[str, Mapping[str, AsgiApp]], model: AsgiApp) -> None:
+    def __init__(self, endpoints: Mapping[str, Mapping[str, AsgiApp]], model: Mapping[str, AsgiApp]) -> None:
         self._endpoints = endpoints
-        self._model = {"GET": model}
+        self._model = model
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise the `ApiError` that says why there is no endpoint."""
@@ -39,10 +41,25 @@ class Routes:
             if not (path.startswith(MODEL_PREFIX) and len(path) > len(MODEL_PREFIX)):
                 raise request_errors.unknown_url(method, path)
             endpoints = self._model
-        endpoint = endpoints.get(method)
+        # The server leaves the body out of what answers HEAD.
+        endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
-            raise request_errors.method_not_allowed(method, path, list(endpoints))
+            if method == "OPTIONS":
+                await tell_methods(allowed(endpoints), send)
+                return
+            raise request_errors.method_not_allowed(method, path, allowed(endpoints))
         await endpoint(scope, receive, send)
+
+
+def allowed(endpoints: Mapping[str, AsgiApp]) -> list[str]:
+    """Name the methods that a path takes, but for OPTIONS, which all do."""
+    return sorted([*endpoints, "HEAD"] if "GET" in endpoints else endpoints)
+
+
+async def tell_methods(methods: Sequence[str], send: Send) -> None:
+    """Answer OPTIONS (RFC 9110, 9.3.7). No origin is named: a key belongs into no browser's page."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", ", ".join(methods).encode())]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def routes(desk: Desk, kit: Kit) -> AsgiApp:
@@ -50,14 +67,20 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
     chat = HotRoute(desk, "chat", ChatCompletionRequest, create_chat_completion)
     completions = HotRoute(desk, "completions", CompletionRequest, create_completion)
     embeddings = HotRoute(desk, "embeddings", EmbeddingRequest, create_embeddings)
+    moderations = HotRoute(desk, "moderations", ModerationRequest, create_moderation)
     endpoints: dict[str, dict[str, AsgiApp]] = {
         "/v1/chat/completions": {"POST": chat},
         "/v1/completions": {"POST": completions},
         "/v1/embeddings": {"POST": embeddings},
-        "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
+        "/v1/moderations": {"POST": moderations},
+        "/v1/models": {"GET": PlainRoute(desk, "/v1/models", "models", list_models)},
     }
     if desk.settings.openapi:
         endpoints["/openapi.json"] = {"GET": cast("AsgiApp", documentation(kit.version))}
-    app = Routes(endpoints, GetRoute(desk, MODEL_PREFIX, "models", retrieve_model))
+    model = {
+        "GET": PlainRoute(desk, MODEL_PREFIX, "models", retrieve_model),
+        "DELETE": PlainRoute(desk, MODEL_PREFIX, "models", delete_model),
+    }
+    app = Routes(endpoints, model)
     limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
     return Edge(app, limits=limits, clock=desk.clock, ids=kit.ids, log=desk.log)

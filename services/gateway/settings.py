@@ -45,7 +45,10 @@ class Settings(ServiceSettings):
     """Longest wait for a placement."""
 
     moderation_timeout_s: float = 1.0
-    """Longest wait for a verdict."""
+    """Longest wait for a verdict that a project's policy asks for."""
+
+    moderation_request_timeout_s: float = 60.0
+    """Longest wait for the verdicts of a request to /v1/moderations. A megabyte takes a processor about that long."""
 
     billing_timeout_s: float = 5.0
     """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""

@@ -19,6 +19,7 @@ from capstan.ratelimit.v1 import ratelimit_pb2, ratelimit_pb2_grpc
 from capstan.router.v1 import router_pb2, router_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis import keys
+from services.gateway.settings import Settings
 
 KEY = keys.mint("proj", lambda count: b"\x11" * count)
 STRANGER = keys.mint("proj", lambda count: b"\x22" * count)
@@ -210,10 +211,15 @@ class Moderation(moderation_pb2_grpc.ModerationServiceServicer):
         verdicts = []
         for item in request.items:
             flagged = any("bad" in text for text in item.texts)
-            score = moderation_pb2.CategoryScore(
-                category=moderation_pb2.CATEGORY_HATE, score=float(flagged), flagged=flagged
-            )
-            verdicts.append(moderation_pb2.Verdict(flagged=flagged, scores=[score]))
+            scores = [
+                moderation_pb2.CategoryScore(
+                    category=category,
+                    score=float(flagged and category == moderation_pb2.CATEGORY_HATE),
+                    flagged=flagged and category == moderation_pb2.CATEGORY_HATE,
+                )
+                for category in moderation_pb2.Category.values()[1:]
+            ]
+            verdicts.append(moderation_pb2.Verdict(flagged=flagged, scores=scores))
         return moderation_pb2.ClassifyResponse(verdicts=verdicts, classifier="scripted")
 
 
@@ -284,3 +290,15 @@ async def peers(folder: Path) -> AsyncIterator[Peers]:
     finally:
         for name in list(made.servers):
             await made.kill(name)
+
+
+def settings(scripted: Peers, **changes: object) -> Settings:
+    addresses = {
+        f"{name}_address": scripted.address(name) for name in ("auth", "ratelimit", "router", "moderation", "billing")
+    }
+    return Settings(
+        **addresses,
+        http_listen=f"unix:{scripted.folder}/http.sock",
+        journal_path=scripted.folder / "journal.db",
+        **{"grace_s": 2.0, **changes},
+    )

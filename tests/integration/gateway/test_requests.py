@@ -3,56 +3,18 @@
 import asyncio
 import contextlib
 import json
-from pathlib import Path
 
 import pytest
 
 from capstan.auth.v1 import auth_pb2
 from capstan.billing.v1 import billing_pb2
 from capstan.router.v1 import router_pb2
-from chassis.testing import Running, running
+from chassis.testing import running
 from services.gateway.app import build
-from services.gateway.settings import Settings
-from tests.integration.gateway.client import Answer, Client
-from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, peers
+from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, settings
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
-
-
-@pytest.fixture
-async def scripted(tmp_path: Path):
-    async with peers(tmp_path) as made:
-        yield made
-
-
-def settings(scripted: Peers, **changes: object) -> Settings:
-    addresses = {
-        f"{name}_address": scripted.address(name) for name in ("auth", "ratelimit", "router", "moderation", "billing")
-    }
-    return Settings(
-        **addresses,
-        http_listen=f"unix:{scripted.folder}/http.sock",
-        journal_path=scripted.folder / "journal.db",
-        **{"grace_s": 2.0, **changes},
-    )
-
-
-@pytest.fixture
-async def gateway(scripted: Peers):
-    async with running("gateway", build, settings(scripted)) as service:
-        yield service
-
-
-@pytest.fixture
-def client(gateway: Running, scripted: Peers) -> Client:
-    return Client(scripted.folder / "http.sock", KEY)
-
-
-async def eventually(holds) -> None:
-    """Wait for what happens in the background; the test's own time limit bounds it."""
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_whole_answer_has_openais_shape_and_headers(client: Client) -> None:
@@ -136,12 +98,6 @@ async def test_models_are_listed_and_found(client: Client) -> None:
     missing = await client.get("/v1/models/nothing%2Fhere")
     assert missing.status == 404
     assert missing.json()["error"]["message"] == "The model 'nothing/here' does not exist"
-
-
-def error(answer: Answer) -> tuple[int, str, str | None, str | None]:
-    body = answer.json()["error"]
-    assert set(body) == {"message", "type", "param", "code"}
-    return answer.status, body["type"], body["param"], body["code"]
 
 
 INVALID = "invalid_request_error"
@@ -347,3 +303,32 @@ async def test_the_openapi_document_describes_the_endpoints(client: Client) -> N
     assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"} <= set(
         document["paths"]
     )
+
+
+async def test_a_base_model_cannot_be_deleted(client: Client) -> None:
+    answer = await client.request("DELETE", f"/v1/models/{MODEL}", b"")
+    assert error(answer) == (403, INVALID, None, None)
+    assert "base model" in answer.json()["error"]["message"]
+    missing = await client.request("DELETE", "/v1/models/nothing", b"")
+    assert error(missing) == (404, INVALID, "model", "model_not_found")
+    assert error(await client.request("DELETE", f"/v1/models/{MODEL}", b"", key=""))[0] == 401
+
+
+async def test_head_answers_as_get_without_a_body(client: Client) -> None:
+    head = await client.request("HEAD", f"/v1/models/{MODEL}", b"")
+    whole = await client.get(f"/v1/models/{MODEL}")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+    assert (await client.request("HEAD", "/v1/chat/completions", b"")).status == 405
+
+
+async def test_options_names_the_methods_without_a_key(client: Client) -> None:
+    for path, methods in ((f"/v1/models/{MODEL}", "DELETE, GET, HEAD"), ("/v1/chat/completions", "POST")):
+        answer = await client.request("OPTIONS", path, b"", key="")
+        assert (answer.status, answer.headers["allow"], answer.body) == (204, methods, b"")
+    assert (await client.request("OPTIONS", "/v1/nothing", b"")).status == 404
+
+
+@pytest.mark.parametrize("header", ["x-stainless-read-timeout", "x-stainless-timeout", "openai-beta", "x-deadline"])
+async def test_what_clients_say_about_themselves_is_accepted(client: Client, header: str) -> None:
+    assert (await client.post("/v1/chat/completions", ASK, headers={header: "600.5"})).status == 200
