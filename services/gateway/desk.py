@@ -15,6 +15,7 @@ from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.inference import Replicas
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.router import Placer, Release
+from services.gateway.replays import Replays
 from services.gateway.settings import Settings
 
 
@@ -34,3 +35,5 @@ class Desk:
     admission: Admission
     generator: Generator
     forecast: CompletionForecast
+    replays: Replays | None
+    """None: keys are not honoured."""

@@ -62,6 +62,10 @@ class Settings(ServiceSettings):
     request_timeout_s: float = 600.0
     """Longest life of a request. The official SDKs wait as long by default."""
 
+    keep_alive_s: float = Field(default=10.0, gt=0)
+    """How long a streamed request is silent before it gets a comment, and, before its first token, the head of its
+    answer: from then on a failure is an event and not a status."""
+
     stalled_reader_s: float = 60.0
     """How long a client may leave an answer unread before its connection is cut."""
 
@@ -79,6 +83,10 @@ class Settings(ServiceSettings):
 
     retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Second attempts as a share of requests, at the most."""
+
+    idempotency_bytes: int = Field(default=64 * 2**20, ge=0)
+    """Memory for the answers of requests with an `Idempotency-Key`, kept for a day at the most. 0: the header is
+    ignored."""
 
     openapi: bool = True
     """Serve /openapi.json."""

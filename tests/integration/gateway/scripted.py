@@ -135,14 +135,17 @@ class Router(router_pb2_grpc.RouterServiceServicer):
 
 @dataclass
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
-    """Says `words` and ends; `script` says what else happens: "fail", "break" or "hang", before or after the words."""
+    """Says `words` and ends; `before` and `after` them something else may happen: "fail", "break", "hang", or "wait"
+    (for `go_on`)."""
 
     words: tuple[str, ...] = ("Hello", " there", "!")
     before: str = ""
     after: str = ""
     started: list[inference_pb2.Start] = field(default_factory=list)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
+    waiting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def Session(self, requests, context):
         frames: asyncio.Queue[inference_pb2.SessionResponse | None] = asyncio.Queue()
@@ -166,13 +169,28 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
                 self._say(frames, inference_pb2.Delta(slot=request.abort.slot, finish_reason=4, finish=self._finish(1)))
 
     def _run(self, start, frames) -> None:
-        if self._event(self.before, start.slot, frames):
-            return
+        if self.before == "wait":
+            self._later(lambda: self._speak(start, frames))
+        elif not self._event(self.before, start.slot, frames):
+            self._speak(start, frames)
+
+    def _later(self, act) -> None:
+        async def wait() -> None:
+            await self.go_on.wait()
+            act()
+
+        self.waiting.add(asyncio.create_task(wait()))
+
+    def _speak(self, start, frames) -> None:
         for choice in range(max(1, start.sampling.choice_count)):
             for word in self.words:
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
-        if self._event(self.after, start.slot, frames):
-            return
+        if self.after == "wait":
+            self._later(lambda: self._end(start, frames))
+        elif not self._event(self.after, start.slot, frames):
+            self._end(start, frames)
+
+    def _end(self, start, frames) -> None:
         count = max(1, start.sampling.choice_count)
         for choice in range(count):
             delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=1)
