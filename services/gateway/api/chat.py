@@ -11,6 +11,7 @@ from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.caller import Caller
 from services.gateway.collected import collect
 from services.gateway.desk import Desk
+from services.gateway.generation import Generation
 from services.gateway.peers.inference_start import chat_start
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.usage_record import Endpoint
@@ -24,25 +25,33 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
     async with AsyncExitStack() as stack:
         work = _work(desk, caller, body)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
-        generation = await stack.enter_async_context(desk.generator.start(grant, [chat_start(body)]))
-        answer_head = head(desk, grant, generation, "chatcmpl-")
+        starts = [chat_start(body)]
         logprobs = bool(body.logprobs)
         words = chat_answers.CallWords(body.calling.legacy, body.calling.mode == "named")
-        if not body.stream:
-            choices = await collect(generation.batches(), body.choice_count)
-            await finish(desk, grant, generation, body.choice_count)
-            answer = chat_answers.completion(
-                answer_head, choices, generation.usage, logprobs=logprobs, service_tier=SERVICE_TIER, words=words
+
+        def writer_of(generation: Generation) -> chat_answers.ChunkWriter:
+            return chat_answers.ChunkWriter(
+                head(desk, grant, generation, "chatcmpl-"),
+                include_usage=body.wants_usage_chunk,
+                logprobs=logprobs,
+                service_tier=SERVICE_TIER,
+                words=words,
             )
-            return Whole(answer, headers(grant, exchange))
-        writer = chat_answers.ChunkWriter(
-            answer_head,
-            include_usage=body.wants_usage_chunk,
+
+        if body.stream:
+            return await stream(desk, grant, starts, body, writer_of, stack.pop_all(), exchange)
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        choices = await collect(generation.batches(), body.choice_count)
+        await finish(desk, grant, generation, body.choice_count)
+        answer = chat_answers.completion(
+            head(desk, grant, generation, "chatcmpl-"),
+            choices,
+            generation.usage,
             logprobs=logprobs,
             service_tier=SERVICE_TIER,
             words=words,
         )
-        return stream(desk, grant, generation, body, writer, stack.pop_all(), exchange)
+        return Whole(answer, headers(grant, exchange))
 
 
 def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest) -> Work:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from services.gateway.desk import Desk
 from services.gateway.errors import envelope
 from services.gateway.generation import Generation
 from services.gateway.limits_headers import headers as limit_headers
+from services.gateway.peers.inference import Start
 from services.gateway.schema.sampling import SamplingRequest
 from services.gateway.stream import DONE, EventStream
 from services.gateway.usage_record import Outcome
@@ -48,18 +50,44 @@ async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count:
     await grant.finish(Outcome.OK, usage)
 
 
-def stream(
+async def stream(
     desk: Desk,
     grant: Grant,
-    generation: Generation,
+    starts: Sequence[Start],
     body: SamplingRequest,
-    writer: Writer,
+    writer_of: Callable[[Generation], Writer],
     held: AsyncExitStack,
     exchange: Exchange,
 ) -> EventStream:
-    """Make the streamed answer. `held` keeps grant and generation open until its end."""
+    """Start the work and make the streamed answer. `held` keeps grant and generation open until its end.
+
+    Until the first token, and for the keep-alive interval at the most, the status of the answer stays open: what
+    fails till then is raised. After it the client gets its head and learns of a failure from an event.
+    """
+    opening: asyncio.Task[Generation]
+
+    async def abandon() -> None:
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait([opening])
+        if not opening.cancelled():
+            opening.exception()
+
+    async with AsyncExitStack() as guard:
+        await guard.enter_async_context(held)
+        opening = asyncio.get_running_loop().create_task(
+            held.enter_async_context(desk.generator.start(grant, starts)), name=f"first token of {grant.request_id}"
+        )
+        # Runs after the generation's own end, if that was reached.
+        held.push_async_callback(abandon)
+        await asyncio.wait([opening], timeout=desk.settings.keep_alive_s)
+        if opening.done():
+            await opening
+        guard.pop_all()
 
     async def events() -> AsyncIterator[bytes]:
+        generation = await opening
+        writer = writer_of(generation)
         async for batch in generation.batches():
             chunk = writer.write(batch)
             if chunk:
@@ -73,4 +101,6 @@ def stream(
         held,
         error_event=lambda error: b"data: " + envelope(exchange.error(error)) + b"\n\n",
         metrics=desk.metrics,
+        keep_alive_s=desk.settings.keep_alive_s,
+        late=not opening.done(),
     )
