@@ -10,7 +10,14 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.gateway.framework_errors import speak_openai
-from services.gateway.schema.answers import ChatCompletion, Completion, EmbeddingList, ErrorEnvelope
+from services.gateway.schema.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    CompletionChunk,
+    EmbeddingList,
+    ErrorEnvelope,
+)
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
@@ -36,7 +43,11 @@ _BODILESS: tuple[tuple[str, str, str, str, type[BaseModel]], ...] = (
     ("get", "/v1/models/{model}", "retrieveModel", "Describe a model", Model),
     ("delete", "/v1/models/{model}", "deleteModel", "Delete a fine-tuned model", ModelDeleted),
 )
-_STREAMED = frozenset({"/v1/chat/completions", "/v1/completions"})
+_CHUNKS: dict[str, type[BaseModel]] = {
+    "/v1/chat/completions": ChatCompletionChunk,
+    "/v1/completions": CompletionChunk,
+}
+"""What the events of a stream hold; the last event is the word [DONE]."""
 
 
 def documentation(version: str) -> FastAPI:
@@ -53,7 +64,7 @@ def openapi(version: str) -> Json:
     models: list[type[BaseModel]] = [ErrorEnvelope]
     for *_, request, answer in _POSTS:
         models += [request, answer]
-    models += [answer for *_, answer in _BODILESS]
+    models += [*_CHUNKS.values(), *(answer for *_, answer in _BODILESS)]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -66,8 +77,8 @@ def openapi(version: str) -> Json:
     document["security"] = [{"key": []}]
     for path, operation, summary, request, answer in _POSTS:
         content: Json = {"application/json": {"schema": schemas[answer]}}
-        if path in _STREAMED:
-            content["text/event-stream"] = {"schema": {"type": "string"}}
+        if path in _CHUNKS:
+            content["text/event-stream"] = {"schema": schemas[_CHUNKS[path]]}
         document["paths"][path] = {
             "post": {
                 "operationId": operation,
