@@ -17,6 +17,7 @@ from services.gateway.api.moderations import create_moderation
 from services.gateway.api.plain import PlainRoute
 from services.gateway.desk import Desk
 from services.gateway.docs import documentation
+from services.gateway.docs_page import docs_page
 from services.gateway.edge import BodyLimits, Edge
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
@@ -77,6 +78,7 @@ def routes(desk: Desk, kit: Kit) -> AsgiApp:
     }
     if desk.settings.openapi:
         endpoints["/openapi.json"] = {"GET": cast("AsgiApp", documentation(kit.version))}
+        endpoints["/docs"] = {"GET": docs_page()}
     model = {
         "GET": PlainRoute(desk, MODEL_PREFIX, "models", retrieve_model),
         "DELETE": PlainRoute(desk, MODEL_PREFIX, "models", delete_model),

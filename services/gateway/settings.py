@@ -89,7 +89,7 @@ class Settings(ServiceSettings):
     ignored."""
 
     openapi: bool = True
-    """Serve /openapi.json."""
+    """Serve /openapi.json and /docs."""
 
     @field_validator("journal_path")
     @classmethod
