@@ -79,6 +79,10 @@ def number(name: str, kind: str, low: str, high: str, below: float, above: float
     ]
 
 
+def unsupported_value(path: str, value: str) -> str:
+    return f"Unsupported value: '{path}' does not support '{value}' with this model."
+
+
 def only(name: str, condition: str) -> str:
     return f"Invalid value for '{name}': '{name}' is only allowed when {condition}."
 
@@ -99,6 +103,22 @@ def unsupported(name: str) -> str:
     return f"Unsupported parameter: '{name}' is not supported with this model."
 
 
+def absent(path: str, change: dict[str, Any], place: str) -> Row:
+    return Row(path, change, place, "missing_required_parameter", missing(place))
+
+
+def mistyped(path: str, change: dict[str, Any], place: str, expected: str, got: str) -> Row:
+    return Row(path, change, place, "invalid_type", wrong_type(place, expected, got))
+
+
+def unserved(path: str, change: dict[str, Any], place: str, value: str) -> Row:
+    return Row(path, change, place, "unsupported_value", unsupported_value(place, value))
+
+
+def unknown(path: str, change: dict[str, Any], place: str, value: str, supported: str) -> Row:
+    return Row(path, change, place, "invalid_value", unknown_value(value, supported))
+
+
 NO_MODEL = "you must provide a model parameter"
 ROLES = "'developer', 'system', 'user', 'assistant', 'tool', and 'function'"
 NO_SUCH = "The model `gpt-none` does not exist or you do not have access to it."
@@ -110,7 +130,7 @@ ROWS = [
     Row(CHAT, {"model": ABSENT}, None, None, NO_MODEL),
     Row(CHAT, {"model": None}, None, None, NO_MODEL),
     Row(CHAT, {"model": ""}, None, None, NO_MODEL),
-    Row(CHAT, {"model": 7}, "model", "invalid_type", wrong_type("model", "a string", "an integer")),
+    mistyped(CHAT, {"model": 7}, "model", "a string", "an integer"),
     Row(CHAT, {"model": "gpt-none"}, None, "model_not_found", NO_SUCH, 404),
     Row(TEXT, {"model": "gpt-none"}, None, "model_not_found", NO_SUCH, 404),
     Row(VECTORS, {"model": "gpt-none"}, None, "model_not_found", NO_SUCH, 404),
@@ -132,47 +152,20 @@ ROWS = [
         404,
     ),
     # Messages
-    Row(CHAT, {"messages": ABSENT}, "messages", "missing_required_parameter", missing("messages")),
+    absent(CHAT, {"messages": ABSENT}, "messages"),
     Row(CHAT, {"messages": []}, "messages", "empty_array", empty("messages")),
-    Row(
-        CHAT, {"messages": "Hi"}, "messages", "invalid_type", wrong_type("messages", "an array of objects", "a string")
-    ),
-    Row(CHAT, said("Hi"), "messages[0]", "invalid_type", wrong_type("messages[0]", "an object", "a string")),
-    Row(CHAT, said({"content": "Hi"}), "messages[0].role", "missing_required_parameter", missing("messages[0].role")),
-    Row(
-        CHAT,
-        said({"role": "wizard", "content": "Hi"}),
-        "messages[0].role",
-        "invalid_value",
-        unknown_value("wizard", ROLES),
-    ),
-    Row(
-        CHAT,
-        said({"role": "user"}),
-        "messages[0].content",
-        "missing_required_parameter",
-        missing("messages[0].content"),
-    ),
-    Row(
-        CHAT,
-        said(USER, {"role": "user", "content": None}),
-        "messages[1].content",
-        "invalid_type",
-        wrong_type("messages[1].content", SHAPE, "null"),
-    ),
-    Row(
-        CHAT,
-        said({"role": "user", "content": [{"type": "text"}]}),
-        "messages[0].content[0].text",
-        "missing_required_parameter",
-        missing("messages[0].content[0].text"),
-    ),
-    Row(
+    mistyped(CHAT, {"messages": "Hi"}, "messages", "an array of objects", "a string"),
+    mistyped(CHAT, said("Hi"), "messages[0]", "an object", "a string"),
+    absent(CHAT, said({"content": "Hi"}), "messages[0].role"),
+    unknown(CHAT, said({"role": "wizard", "content": "Hi"}), "messages[0].role", "wizard", ROLES),
+    absent(CHAT, said({"role": "user"}), "messages[0].content"),
+    mistyped(CHAT, said(USER, {"role": "user", "content": None}), "messages[1].content", SHAPE, "null"),
+    absent(CHAT, said({"role": "user", "content": [{"type": "text"}]}), "messages[0].content[0].text"),
+    unserved(
         CHAT,
         said({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}]}),
         "messages[0].content[0].type",
-        "unsupported_value",
-        "Unsupported value: 'messages[0].content[0].type' does not support 'image_url' with this model.",
+        "image_url",
     ),
     Row(
         CHAT,
@@ -219,12 +212,10 @@ ROWS = [
         "integer_below_min_value",
         beyond("max_tokens", "integer", "below minimum", ">=", "0", "-1"),
     ),
-    Row(
-        CHAT, {"temperature": "hot"}, "temperature", "invalid_type", wrong_type("temperature", "a decimal", "a string")
-    ),
-    Row(CHAT, {"n": 1.5}, "n", "invalid_type", wrong_type("n", "an integer", "a decimal number")),
-    Row(CHAT, {"seed": True}, "seed", "invalid_type", wrong_type("seed", "an integer", "a boolean")),
-    Row(CHAT, {"stream": "yes"}, "stream", "invalid_type", wrong_type("stream", "a boolean", "a string")),
+    mistyped(CHAT, {"temperature": "hot"}, "temperature", "a decimal", "a string"),
+    mistyped(CHAT, {"n": 1.5}, "n", "an integer", "a decimal number"),
+    mistyped(CHAT, {"seed": True}, "seed", "an integer", "a boolean"),
+    mistyped(CHAT, {"stream": "yes"}, "stream", "a boolean", "a string"),
     # Texts, lists, tables
     Row(
         CHAT,
@@ -234,13 +225,7 @@ ROWS = [
         "Invalid 'stop': array too long. Expected an array with maximum length 4, but got an array with length 5 "
         "instead.",
     ),
-    Row(
-        CHAT,
-        {"stop": 7},
-        "stop",
-        "invalid_type",
-        wrong_type("stop", "one of a string or array of strings", "an integer"),
-    ),
+    mistyped(CHAT, {"stop": 7}, "stop", "one of a string or array of strings", "an integer"),
     Row(
         CHAT,
         {"logit_bias": {"x": 1}},
@@ -289,13 +274,7 @@ ROWS = [
         None,
         only("parallel_tool_calls", "'tools' are specified"),
     ),
-    Row(
-        TEXT,
-        {"best_of": 2, "stream": True},
-        "best_of",
-        None,
-        only("best_of", "'stream' is not enabled"),
-    ),
+    Row(TEXT, {"best_of": 2, "stream": True}, "best_of", None, only("best_of", "'stream' is not enabled")),
     Row(
         TEXT,
         {"best_of": 1, "n": 2},
@@ -305,13 +284,7 @@ ROWS = [
     ),
     # Tools and formats
     Row(CHAT, {"tools": []}, "tools", "empty_array", empty("tools")),
-    Row(
-        CHAT,
-        {"tools": [{"type": "hammer"}]},
-        "tools[0].type",
-        "invalid_value",
-        unknown_value("hammer", "'function' and 'custom'"),
-    ),
+    unknown(CHAT, {"tools": [{"type": "hammer"}]}, "tools[0].type", "hammer", "'function' and 'custom'"),
     Row(
         CHAT,
         {"tools": [tool(name="a b")]},
@@ -335,12 +308,12 @@ ROWS = [
         "Invalid schema for function 'f': In context=(), 'additionalProperties' is required to be supplied and to be "
         "false.",
     ),
-    Row(
+    unknown(
         CHAT,
         {"response_format": {"type": "yaml"}},
         "response_format.type",
-        "invalid_value",
-        unknown_value("yaml", "'text', 'json_object', and 'json_schema'"),
+        "yaml",
+        "'text', 'json_object', and 'json_schema'",
     ),
     Row(
         CHAT,
@@ -371,19 +344,13 @@ ROWS = [
         "unsupported_parameter",
         unsupported("web_search_options"),
     ),
-    Row(
-        CHAT,
-        {"modalities": ["audio"]},
-        "modalities",
-        "unsupported_value",
-        "Unsupported value: 'modalities' does not support 'audio' with this model.",
-    ),
-    Row(
+    unserved(CHAT, {"modalities": ["audio"]}, "modalities", "audio"),
+    unknown(
         CHAT,
         {"reasoning_effort": "extreme"},
         "reasoning_effort",
-        "invalid_value",
-        unknown_value("extreme", "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and 'max'"),
+        "extreme",
+        "'none', 'minimal', 'low', 'medium', 'high', 'xhigh', and 'max'",
     ),
     Row(TEXT, {"suffix": "end"}, "suffix", "unsupported_parameter", unsupported("suffix")),
     # Prompts and inputs
@@ -395,27 +362,20 @@ ROWS = [
         "integer_below_min_value",
         beyond("prompt[0]", "integer", "below minimum", ">=", "0", "-1"),
     ),
-    Row(TEXT, {"prompt": {"a": 1}}, "prompt", "invalid_type", wrong_type("prompt", INPUT, "an object")),
+    mistyped(TEXT, {"prompt": {"a": 1}}, "prompt", INPUT, "an object"),
     Row(VECTORS, {"input": ABSENT}, None, None, "'input' is a required property"),
     Row(VECTORS, {"input": ""}, None, None, "'' is too short - 'input'"),
     Row(VECTORS, {"input": []}, None, None, "[] is too short - 'input'"),
     Row(VECTORS, {"dimensions": 0}, None, None, "0 is less than the minimum of 1 - 'dimensions'"),
     Row(VECTORS, {"encoding_format": "hex"}, None, None, "'hex' is not one of ['float', 'base64'] - 'encoding_format'"),
     Row(VECTORS, {"x": 1}, None, None, "Additional properties are not allowed ('x' was unexpected)"),
-    Row(VERDICTS, {"input": ABSENT}, "input", "missing_required_parameter", missing("input")),
+    absent(VERDICTS, {"input": ABSENT}, "input"),
     Row(VERDICTS, {"input": []}, "input", "empty_array", empty("input")),
-    Row(
-        VERDICTS,
-        {"input": 7},
-        "input",
-        "invalid_type",
-        wrong_type("input", "one of a string, array of strings, or array of objects", "an integer"),
-    ),
-    Row(
+    mistyped(VERDICTS, {"input": 7}, "input", "one of a string, array of strings, or array of objects", "an integer"),
+    unserved(
         VERDICTS,
         {"input": [{"type": "image_url", "image_url": {"url": "https://example.com/x.png"}}]},
         "input[0].type",
-        "unsupported_value",
-        "Unsupported value: 'input[0].type' does not support 'image_url' with this model.",
+        "image_url",
     ),
 ]

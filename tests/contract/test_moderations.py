@@ -45,3 +45,18 @@ def test_a_verdict_is_not_billed(client: OpenAI, suite: Suite, model: str) -> No
     paid = client.chat.completions.create(model=model, messages=[{"role": "user", "content": "Hi"}])._request_id
     until(lambda: suite.billed([paid]))
     assert suite.billed([free]) == {}
+
+
+def test_the_classifiers_own_bound_is_told_in_the_clients_words(client: OpenAI) -> None:
+    """Many small parts are more to the classifier than their bytes."""
+    parts = [{"type": "text", "text": "x" * 62} for _ in range(2047)] + [{"type": "text", "text": "x" * 1000}]
+    with pytest.raises(openai.BadRequestError) as refusal:
+        client.moderations.create(input=parts)
+    assert (refusal.value.param, refusal.value.code) == ("input", "invalid_value")
+    assert "items" not in refusal.value.message
+
+
+def test_as_much_as_is_allowed_is_judged(client: OpenAI) -> None:
+    text = "The weather is nice today and we go for a walk. " * 100
+    told = client.moderations.create(input=[text, "I will kill you.", ""])
+    assert [result.flagged for result in told.results] == [False, True, False]

@@ -30,7 +30,7 @@ async def create_moderation(desk: Desk, caller: Caller, body: ModerationRequest,
     try:
         verdicts, classifier = await desk.classifier.verdicts(body.items, desk.settings.moderation_request_timeout_s)
     except CapstanError as error:
-        raise _in_clients_terms(error) from None
+        raise _in_clients_terms(error, len(body.items)) from None
     answer = {
         "id": "modr-" + exchange.request_id.removeprefix("req_"),
         "model": classifier,
@@ -48,9 +48,9 @@ def _result(verdict: Verdict) -> dict[str, object]:
     }
 
 
-def _in_clients_terms(error: CapstanError) -> CapstanError:
+def _in_clients_terms(error: CapstanError, item_count: int) -> CapstanError:
     """The classifier's own bounds may be set tighter than ours; it names its `items`, which the client calls input."""
     if error.reason is not Reason.INVALID_ARGUMENT:
         return error
-    param = "input" + error.metadata.get("param", "").removeprefix("items")
+    param = "input" + error.metadata.get("param", "").removeprefix("items") if item_count > 1 else "input"
     return CapstanError(Reason.PARAMETER_REFUSED, error.message, param=param, message=f"'{param}' is too large.")
