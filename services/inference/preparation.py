@@ -19,7 +19,6 @@ from services.inference.request import GenerationRequest
 from services.inference.tokenizer import Tokenizer
 from services.inference.wire import Asked
 
-
 MAX_ECHOED = 500_000
 """Tokens and log probabilities of a prompt that one request may ask back, over all its choices: about 15 MB."""
 

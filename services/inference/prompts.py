@@ -97,12 +97,12 @@ class Prompts:
         return Prompt(ids, thinking=rendered.rstrip().endswith(BEGIN))
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        plain: dict[str, Any] = self._defused(dict(message))
+        plain = dict(message)
         plain["role"] = _ROLES.get(plain["role"], plain["role"])
-        for call in plain.get("tool_calls", ()):
-            # Templates write arguments as JSON, so they want the object and not its text.
-            call["function"]["arguments"] = _parsed(call["function"]["arguments"])
-        return plain
+        if "tool_calls" in plain:
+            plain["tool_calls"] = [_with_object(call) for call in plain["tool_calls"]]
+        defused: dict[str, Any] = self._defused(plain)
+        return defused
 
     def _tool(self, function: Function) -> dict[str, Any]:
         about: dict[str, Any] = {"name": function.name, "description": function.description}
@@ -124,9 +124,13 @@ def _split(match: re.Match[str]) -> str:
     return match[0][0] + MARK + match[0][1:]
 
 
-def _parsed(arguments: str) -> Any:
+def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The call with its arguments as an object: templates write them as JSON themselves."""
+    function = dict(call["function"])
     try:
-        value = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return value if isinstance(value, dict) else arguments
+        arguments = json.loads(function["arguments"])
+    except (ValueError, RecursionError):
+        arguments = None
+    if isinstance(arguments, dict):
+        function["arguments"] = arguments
+    return {**call, "function": function}
