@@ -100,6 +100,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 # The prefix cache lives and dies with this process, and so does its secret.
                 salt_key=secrets.token_bytes(32),
                 reasoning=settings.reasoning == "think",
+                max_model_tokens=engine.model.max_model_tokens,
             ),
             limits=Limits(
                 waiting_deltas=settings.session_waiting_deltas,

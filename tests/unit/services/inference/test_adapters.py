@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from services.inference.adapters import AdapterSlots, check_files, tensor_shapes
 from services.inference.errors import (
@@ -17,6 +16,9 @@ from services.inference.errors import (
     AdaptersFullError,
     UnknownAdapterError,
 )
+
+# Comes with the engine's packages.
+save_file = pytest.importorskip("safetensors.numpy").save_file
 
 
 def write(folder: Path, config: object, *, width: int = 32) -> str:

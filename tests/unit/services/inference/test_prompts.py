@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.prompts import MARK, Conversation, Function, Prompts
+from services.inference.errors import PromptTooLongError
+from services.inference.prompts import MARK, Bound, Conversation, Function, Prompts
 from services.inference.sim_vocabulary import SimTokenizer
 from services.inference.tokenizer import NoChatTemplateError, Tokenizer
 from services.inference.tokenizer_hf import HuggingFaceTokenizer
@@ -144,3 +145,35 @@ def test_tokens_are_bytes(demo: HuggingFaceTokenizer) -> None:
     text = "é漢 🙂<tool_call>hello"
     assert b"".join(map(demo.token_bytes, demo.encode(text, framed=False))).decode() == text
     assert demo.token_bytes(10**6) == b""
+
+
+def test_what_cannot_fit_is_refused_without_being_tokenized() -> None:
+    class Untouched(SimTokenizer):
+        def encode(self, text: str, *, framed: bool) -> list[int]:
+            raise AssertionError("tokenized")
+
+    tokenizer = Untouched()
+    bound = Bound.of(tokenizer, max_model_tokens=100)
+    assert bound is not None
+    prompts = Prompts(tokenizer, bound)
+    for prompt in (lambda: prompts.text("x" * 4_000_000), lambda: prompts.chat(Conversation([user("y" * 4_000_000)]))):
+        with pytest.raises(PromptTooLongError) as caught:
+            prompt()
+        assert 100 < caught.value.prompt_tokens <= 4_000_100
+
+
+def test_what_might_fit_is_tokenized_to_find_out() -> None:
+    tokenizer = SimTokenizer()
+    bound = Bound.of(tokenizer, max_model_tokens=100)
+    assert bound is not None
+    text = "x" * (100 * bound.longest_token)
+    assert len(Prompts(tokenizer, bound).text(text).token_ids) > 100
+
+
+def test_there_is_no_bound_where_texts_shrink_before_they_are_tokenized() -> None:
+    class Shrinking(SimTokenizer):
+        @property
+        def keeps_characters(self) -> bool:
+            return False
+
+    assert Bound.of(Shrinking(), 100) is None
