@@ -147,6 +147,15 @@ class Admission:
         if not grant.closed:
             self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
 
+    async def count(self, caller: Caller, model: str, request_id: str) -> list[Meter]:
+        """Count a request that costs nothing against the caller's limits of requests; answers how they stand.
+
+        Raises `RateLimited`, or `CapstanError` UNAVAILABLE when limits cannot be checked.
+        """
+        meters = await self._limiter.reserve(request_id, caller, model, 0)
+        self._settle(request_id, caller, 0)
+        return meters
+
     async def _model(self, caller: Caller, work: Work) -> str:
         served = await self._placer.resolve(work.model, work.kind)
         if not (caller.may_use(served) or caller.may_use(work.model)):

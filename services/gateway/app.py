@@ -25,6 +25,7 @@ from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer, Release
+from services.gateway.replays import Replays
 from services.gateway.retry_budget import RetryBudget
 from services.gateway.settings import Settings
 from services.gateway.shipper import Shipper
@@ -88,6 +89,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             budget=RetryBudget(settings.retry_budget),
             metrics=metrics,
         )
+        replays = Replays(kit.clock.monotonic, max_bytes=settings.idempotency_bytes)
         desk = Desk(
             settings=settings,
             clock=kit.clock,
@@ -97,14 +99,17 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             placer=placer,
             releases=releases,
             replicas=replicas,
+            classifier=classifier,
             admission=admission,
             generator=generator,
             forecast=CompletionForecast(settings.default_completion_tokens),
             keeper=Keeper(channel(settings.jobs_address), settings.jobs_timeout_s),
+            replays=replays if settings.idempotency_bytes else None,
         )
         async with http_server(desk, kit):
             yield
         # The last clients are gone; what they leave behind is written and told before the channels close.
+        await replays.close()
         await admission.closed(LAST_WORDS_S)
         await settlements.drained(LAST_WORDS_S)
         await releases.drained(LAST_WORDS_S)

@@ -14,7 +14,9 @@ from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.inference import Replicas
 from services.gateway.peers.jobs import Keeper
+from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.router import Placer, Release
+from services.gateway.replays import Replays
 from services.gateway.settings import Settings
 
 
@@ -30,7 +32,10 @@ class Desk:
     placer: Placer
     releases: Outbox[Release]
     replicas: Replicas
+    classifier: Classifier
     admission: Admission
     generator: Generator
     forecast: CompletionForecast
     keeper: Keeper
+    replays: Replays | None
+    """None: keys are not honoured."""

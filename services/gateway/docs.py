@@ -12,11 +12,20 @@ from pydantic.json_schema import models_json_schema
 
 from services.gateway.api.chat_objects import MetadataUpdate
 from services.gateway.framework_errors import speak_openai
-from services.gateway.schema.answers import ChatCompletion, Completion, EmbeddingList, ErrorEnvelope
+from services.gateway.schema.answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    CompletionChunk,
+    EmbeddingList,
+    ErrorEnvelope,
+)
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
-from services.gateway.schema.models import Model, ModelList
+from services.gateway.schema.models import Model, ModelDeleted, ModelList
+from services.gateway.schema.moderation_answers import Moderation
+from services.gateway.schema.moderations import ModerationRequest
 from services.gateway.schema.response_objects import Deleted, KeptChatCompletion, Page, Response, TokenCount
 from services.gateway.schema.responses import ResponseRequest
 
@@ -40,6 +49,7 @@ _POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
         KeptChatCompletion,
     ),
     ("/v1/embeddings", "createEmbedding", "Make vectors of texts", EmbeddingRequest, EmbeddingList),
+    ("/v1/moderations", "createModeration", "Judge texts", ModerationRequest, Moderation),
 )
 _GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
     ("/v1/models", "listModels", "List the models", ModelList),
@@ -51,10 +61,16 @@ _GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
     ("/v1/responses/{id}/input_items", "listInputItems", "List what was asked", Page),
 )
 _DELETES: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
+    ("/v1/models/{model}", "deleteModel", "Delete a fine-tuned model", ModelDeleted),
     ("/v1/chat/completions/{id}", "deleteChatCompletion", "Forget a stored completion", Deleted),
     ("/v1/responses/{id}", "deleteResponse", "Forget a stored response", Deleted),
 )
-_STREAMED = frozenset({"/v1/chat/completions", "/v1/completions", "/v1/responses"})
+_CHUNKS: dict[str, type[BaseModel]] = {
+    "/v1/chat/completions": ChatCompletionChunk,
+    "/v1/completions": CompletionChunk,
+}
+"""What the events of a stream hold; the last event is the word [DONE]."""
+_STREAMED = frozenset({*_CHUNKS, "/v1/responses"})
 _PAGE = ("after", "limit", "order")
 _QUERIES = {
     "/v1/chat/completions": (*_PAGE, "model", "metadata"),
@@ -77,7 +93,7 @@ def openapi(version: str) -> Json:
     models: list[type[BaseModel]] = [ErrorEnvelope]
     for *_, request, answer in _POSTS:
         models += [request, answer]
-    models += [answer for *_, answer in (*_GETS, *_DELETES)]
+    models += [*_CHUNKS.values(), *(answer for *_, answer in (*_GETS, *_DELETES))]
     references, definitions = models_json_schema(
         [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
     )
@@ -91,7 +107,8 @@ def openapi(version: str) -> Json:
     for path, operation, summary, request, answer in _POSTS:
         content: Json = {"application/json": {"schema": schemas[answer]}}
         if path in _STREAMED:
-            content["text/event-stream"] = {"schema": {"type": "string"}}
+            chunk = _CHUNKS.get(path)
+            content["text/event-stream"] = {"schema": schemas[chunk] if chunk else {"type": "string"}}
         document["paths"].setdefault(path, {})["post"] = {
             "operationId": operation,
             "summary": summary,

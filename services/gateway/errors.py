@@ -120,7 +120,8 @@ _WORKERS = frozenset({"", "inference", "router"})
 
 
 def _deadline_exceeded(case: _Case) -> ApiError:
-    if case.text("service") not in _WORKERS:
+    works = _WORKERS if case.context.endpoint != "moderations" else _WORKERS | {"moderation"}
+    if case.text("service") not in works:
         return _unavailable(case)
     return ApiError(504, "The request took too long to process. Please try again.", kind=SERVER_ERROR, code="timeout")
 

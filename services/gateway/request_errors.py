@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.gateway.api_error import SERVER_ERROR, SERVICE_UNAVAILABLE, ApiError, retry_headers
+from services.gateway.api_error import DO_NOT_RETRY, SERVER_ERROR, SERVICE_UNAVAILABLE, ApiError, retry_headers
 
 LONGEST_ECHO = 200
 """Characters of a client's own text that an error repeats."""
@@ -104,6 +104,42 @@ def method_not_allowed(method: str, path: str, allowed: Sequence[str]) -> ApiErr
         f"Not allowed to {_shown(method)} on {_shown(path)}. (HINT: Perhaps you meant to use a different HTTP method?)",
         code="method_not_supported",
         headers=((b"allow", ", ".join(sorted(allowed)).encode()),),
+    )
+
+
+def idempotency_key_malformed(longest: int) -> ApiError:
+    """The header is no key."""
+    return ApiError(
+        400,
+        f"Invalid 'Idempotency-Key' header: expected 1 to {longest} visible ASCII characters.",
+        code="invalid_idempotency_key",
+    )
+
+
+def idempotency_key_reused() -> ApiError:
+    """The key stands for another request."""
+    return ApiError(
+        400,
+        "This Idempotency-Key was used before with another request. Use a new key for a new request.",
+        code="idempotency_key_reused",
+    )
+
+
+def idempotency_key_used() -> ApiError:
+    """The request was made, and its answer is not there to be told again. The SDKs would repeat a 409 by themselves."""
+    return ApiError(
+        409,
+        "A request with this Idempotency-Key was made before and its answer is not kept: streams are not, and neither "
+        "are very large answers. Use a new key to make it again.",
+        code="idempotency_key_used",
+        headers=(DO_NOT_RETRY,),
+    )
+
+
+def base_model(name: str) -> ApiError:
+    """Only what was made by fine-tuning can be deleted."""
+    return ApiError(
+        403, f"The model '{_shown(name)}' is a base model and cannot be deleted. Only fine-tuned models can be."
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from chassis.kit import Kit
@@ -22,9 +22,10 @@ from services.gateway.api.completions import create_completion
 from services.gateway.api.embeddings import create_embeddings
 from services.gateway.api.hot import HotRoute
 from services.gateway.api.input_tokens import count_input_tokens
-from services.gateway.api.models import list_models, retrieve_model
+from services.gateway.api.models import delete_model, list_models, retrieve_model
+from services.gateway.api.moderations import create_moderation
 from services.gateway.api.objects import NoBody, ObjectRoute
-from services.gateway.api.plain import GetRoute
+from services.gateway.api.plain import PlainRoute
 from services.gateway.api.response_objects import (
     cancel_response,
     delete_response,
@@ -34,10 +35,12 @@ from services.gateway.api.response_objects import (
 from services.gateway.api.responses import create_response
 from services.gateway.desk import Desk
 from services.gateway.docs import documentation
+from services.gateway.docs_page import docs_page
 from services.gateway.edge import BodyLimits, Edge
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.schema.embeddings import EmbeddingRequest
+from services.gateway.schema.moderations import ModerationRequest
 from services.gateway.schema.responses import ResponseRequest
 
 MODEL_PREFIX = "/v1/models/"
@@ -61,9 +64,13 @@ class Routes:
         endpoints = self._endpoints.get(path)
         if endpoints is None:
             endpoints = self._matched(scope)
-        endpoint = endpoints.get(method)
+        # The server leaves the body out of what answers HEAD.
+        endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
-            raise request_errors.method_not_allowed(method, path, list(endpoints))
+            if method == "OPTIONS":
+                await tell_methods(allowed(endpoints), send)
+                return
+            raise request_errors.method_not_allowed(method, path, allowed(endpoints))
         await endpoint(scope, receive, send)
 
     def _matched(self, scope: Scope) -> Methods:
@@ -75,25 +82,41 @@ class Routes:
         raise request_errors.unknown_url(scope["method"], scope["path"])
 
 
+def allowed(endpoints: Mapping[str, AsgiApp]) -> list[str]:
+    """Name the methods that a path takes, but for OPTIONS, which all do."""
+    return sorted([*endpoints, "HEAD"] if "GET" in endpoints else endpoints)
+
+
+async def tell_methods(methods: Sequence[str], send: Send) -> None:
+    """Answer OPTIONS (RFC 9110, 9.3.7). No origin is named: a key belongs into no browser's page."""
+    await send({"type": "http.response.start", "status": 204, "headers": [(b"allow", ", ".join(methods).encode())]})
+    await send({"type": "http.response.body", "body": b""})
+
+
 def routes(desk: Desk, kit: Kit) -> AsgiApp:
     """Build the whole HTTP application."""
     chat = HotRoute(desk, "chat", ChatCompletionRequest, create_chat_completion)
     completions = HotRoute(desk, "completions", CompletionRequest, create_completion)
     embeddings = HotRoute(desk, "embeddings", EmbeddingRequest, create_embeddings)
     responses = HotRoute(desk, "responses", ResponseRequest, create_response)
+    moderations = HotRoute(desk, "moderations", ModerationRequest, create_moderation)
     endpoints: dict[str, dict[str, AsgiApp]] = {
         "/v1/chat/completions": {"POST": chat, "GET": ObjectRoute(desk, "chat", NoBody, list_chat_completions)},
         "/v1/completions": {"POST": completions},
         "/v1/embeddings": {"POST": embeddings},
         "/v1/responses": {"POST": responses},
         "/v1/responses/input_tokens": {"POST": HotRoute(desk, "responses", ResponseRequest, count_input_tokens)},
-        "/v1/models": {"GET": GetRoute(desk, "/v1/models", "models", list_models)},
+        "/v1/moderations": {"POST": moderations},
+        "/v1/models": {"GET": PlainRoute(desk, "/v1/models", "models", list_models)},
     }
     if desk.settings.openapi:
         endpoints["/openapi.json"] = {"GET": cast("AsgiApp", documentation(kit.version))}
-    app = Routes(
-        endpoints, _kept(desk) | {"/v1/models/(.+)": {"GET": GetRoute(desk, MODEL_PREFIX, "models", retrieve_model)}}
-    )
+        endpoints["/docs"] = {"GET": docs_page()}
+    model = {
+        "GET": PlainRoute(desk, MODEL_PREFIX, "models", retrieve_model),
+        "DELETE": PlainRoute(desk, MODEL_PREFIX, "models", delete_model),
+    }
+    app = Routes(endpoints, _kept(desk) | {"/v1/models/(.+)": model})
     limits = BodyLimits(max_bytes=desk.settings.max_body_bytes)
     return Edge(app, limits=limits, clock=desk.clock, ids=kit.ids, log=desk.log)
 

@@ -48,7 +48,10 @@ class Settings(ServiceSettings):
     """Longest wait for a placement."""
 
     moderation_timeout_s: float = 3.0
-    """Longest wait for a verdict."""
+    """Longest wait for a verdict that a project's policy asks for."""
+
+    moderation_request_timeout_s: float = 60.0
+    """Longest wait for the verdicts of a request to /v1/moderations. A megabyte takes a processor about that long."""
 
     billing_timeout_s: float = 5.0
     """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""
@@ -64,6 +67,10 @@ class Settings(ServiceSettings):
 
     request_timeout_s: float = 600.0
     """Longest life of a request. The official SDKs wait as long by default."""
+
+    keep_alive_s: float = Field(default=10.0, gt=0)
+    """How long a streamed request is silent before it gets a comment, and, before its first token, the head of its
+    answer: from then on a failure is an event and not a status."""
 
     stalled_reader_s: float = 60.0
     """How long a client may leave an answer unread before its connection is cut."""
@@ -83,8 +90,12 @@ class Settings(ServiceSettings):
     retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Second attempts as a share of requests, at the most."""
 
+    idempotency_bytes: int = Field(default=64 * 2**20, ge=0)
+    """Memory for the answers of requests with an `Idempotency-Key`, kept for a day at the most. 0: the header is
+    ignored."""
+
     openapi: bool = True
-    """Serve /openapi.json."""
+    """Serve /openapi.json and /docs."""
 
     @field_validator("journal_path")
     @classmethod

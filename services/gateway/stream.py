@@ -6,8 +6,10 @@ OpenAI's: `data: {json}` and a blank line, no event names and no ids, `data: [DO
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -20,6 +22,13 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 DONE = b"data: [DONE]\n\n"
 
+KEEP_ALIVE: Mapping[str, Any] = MappingProxyType(
+    {"type": "http.response.body", "body": b": keep-alive\n\n", "more_body": True}
+)
+"""A comment: every parser of events passes over it."""
+
+NEVER_S = 86_400.0
+
 HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache"),
@@ -31,6 +40,49 @@ HEADERS: Headers = (
 def event(value: object) -> bytes:
     """Frame one JSON value. JSON text has no raw line breaks, so a value can never end its event early."""
     return b"data: " + orjson.dumps(value) + b"\n\n"
+
+
+class Pulse:
+    """Writes a comment into a stream that was silent for an interval, so that nobody takes it for dead.
+
+    A timer and no task: most streams are never silent.
+    """
+
+    def __init__(self, send: Send, interval_s: float) -> None:
+        self._send = send
+        self._interval_s = interval_s
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(interval_s, self._tick)
+        self._writing: asyncio.Task[None] | None = None
+        self.silent = True
+        """Set it to false with every write."""
+
+    def _tick(self) -> None:
+        if self.silent and (self._writing is None or self._writing.done()):
+            self._writing = self._loop.create_task(self._write(), name="keep-alive")
+        self.silent = True
+        self._timer = self._loop.call_later(self._interval_s, self._tick)
+
+    async def _write(self) -> None:
+        await self._send(dict(KEEP_ALIVE))
+
+    async def stop(self) -> None:
+        """Write nothing more."""
+        self._timer.cancel()
+        if self._writing is not None:
+            self._writing.cancel()
+            await asyncio.wait([self._writing])
+            if not self._writing.cancelled():
+                self._writing.exception()
+
+
+@asynccontextmanager
+async def _pulse(send: Send, interval_s: float | None) -> AsyncIterator[Pulse]:
+    pulse = Pulse(send, interval_s or NEVER_S)
+    try:
+        yield pulse
+    finally:
+        await pulse.stop()
 
 
 class EventStream:
@@ -48,12 +100,17 @@ class EventStream:
         *,
         error_event: Callable[[CapstanError], bytes],
         metrics: Metrics,
+        keep_alive_s: float | None = None,
+        late: bool = False,
     ) -> None:
+        """After `keep_alive_s` of silence a comment is written; `late`: there was that much silence already."""
         self._events = events
         self._headers = headers
         self._held = held
         self._error_event = error_event
         self._metrics = metrics
+        self._keep_alive_s = keep_alive_s
+        self._late = late
 
     async def send(self, send: Send) -> None:
         """Write head, events and end.
@@ -65,8 +122,12 @@ class EventStream:
                 await send({"type": "http.response.start", "status": 200, "headers": [*HEADERS, *self._headers]})
                 failure: CapstanError | None = None
                 try:
-                    async for chunk in self._events:
-                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                    async with _pulse(send, self._keep_alive_s) as pulse:
+                        if self._late:
+                            await send(dict(KEEP_ALIVE))
+                        async for chunk in self._events:
+                            pulse.silent = False
+                            await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except CapstanError as error:
                     failure = error
                 last = b"" if failure is None else self._error_event(failure)

@@ -16,6 +16,7 @@ from services.gateway.caller import Caller
 from services.gateway.chat_answers import Head
 from services.gateway.collected import Choice, collect
 from services.gateway.desk import Desk
+from services.gateway.generation import Generation
 from services.gateway.kept import Kept
 from services.gateway.peers.inference_start import chat_start
 from services.gateway.schema.chat import ChatCompletionRequest
@@ -30,36 +31,41 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
     async with AsyncExitStack() as stack:
         work = _work(desk, caller, body)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
-        generation = await stack.enter_async_context(desk.generator.start(grant, [chat_start(body)]))
-        answer_head = head(desk, grant, generation, "chatcmpl-")
-        logprobs = bool(body.logprobs)
+        starts = [chat_start(body)]
         words = chat_answers.CallWords(body.calling.legacy, body.calling.mode == "named")
 
-        def whole(choices: list[Choice]) -> bytes:
+        def whole(generation: Generation, choices: list[Choice]) -> bytes:
             return chat_answers.completion(
-                answer_head, choices, generation.usage, logprobs=logprobs, service_tier=SERVICE_TIER, words=words
+                head(grant, generation, "chatcmpl-"),
+                choices,
+                generation.usage,
+                logprobs=bool(body.logprobs),
+                service_tier=SERVICE_TIER,
+                words=words,
             )
 
-        async def kept(choices: list[Choice]) -> None:
-            answer = whole(choices)
-            await keep(desk, caller, "chat_completion", _kept(body, answer_head, answer), exchange.request_id)
+        async def kept(generation: Generation, choices: list[Choice]) -> None:
+            answer = _kept(body, head(grant, generation, "chatcmpl-"), whole(generation, choices))
+            await keep(desk, caller, "chat_completion", answer, exchange.request_id)
 
-        if not body.stream:
-            choices = await collect(generation.batches(), body.choice_count)
-            await finish(desk, grant, generation, body.choice_count)
-            if body.store:
-                await kept(choices)
-            return Whole(whole(choices), headers(grant, exchange))
-        writer = chat_answers.ChunkWriter(
-            answer_head,
-            include_usage=body.wants_usage_chunk,
-            logprobs=logprobs,
-            service_tier=SERVICE_TIER,
-            words=words,
-        )
-        return stream(
-            desk, grant, generation, body, writer, stack.pop_all(), exchange, keep=kept if body.store else None
-        )
+        def writer_of(generation: Generation) -> chat_answers.ChunkWriter:
+            return chat_answers.ChunkWriter(
+                head(grant, generation, "chatcmpl-"),
+                include_usage=body.wants_usage_chunk,
+                logprobs=bool(body.logprobs),
+                service_tier=SERVICE_TIER,
+                words=words,
+            )
+
+        if body.stream:
+            held = stack.pop_all()
+            return await stream(desk, grant, starts, body, writer_of, held, exchange, kept if body.store else None)
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        choices = await collect(generation.batches(), body.choice_count)
+        await finish(desk, grant, generation, body.choice_count)
+        if body.store:
+            await kept(generation, choices)
+        return Whole(whole(generation, choices), headers(grant, exchange))
 
 
 def _kept(body: ChatCompletionRequest, head: Head, answer: bytes) -> Kept:

@@ -12,6 +12,7 @@ from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.caller import Caller
 from services.gateway.collected import Choice, collect
 from services.gateway.desk import Desk
+from services.gateway.generation import Generation
 from services.gateway.peers.inference_start import completion_starts
 from services.gateway.schema.completions import CompletionRequest
 from services.gateway.usage_record import Endpoint
@@ -21,21 +22,29 @@ async def create_completion(desk: Desk, caller: Caller, body: CompletionRequest,
     """Answer one request, whole or streamed. Choices are numbered through: prompt number times n, plus i."""
     async with AsyncExitStack() as stack:
         grant = await stack.enter_async_context(desk.admission.admit(caller, _work(body), exchange.request_id))
-        generation = await stack.enter_async_context(desk.generator.start(grant, completion_starts(body)))
-        answer_head = head(desk, grant, generation, "cmpl-")
+        starts = completion_starts(body)
         logprobs = body.logprobs is not None
-        if not body.stream:
-            candidates = await collect(generation.batches(), body.candidate_count * len(body.prompts))
-            await finish(desk, grant, generation, len(candidates))
-            choices = best(candidates, body.candidate_count, body.choice_count)
-            answer = text_answers.completion(
-                answer_head, choices, generation.usage, logprobs=logprobs, offsets=body.text_offsets
+
+        def writer_of(generation: Generation) -> text_answers.ChunkWriter:
+            answer_head = head(grant, generation, "cmpl-")
+            return text_answers.ChunkWriter(
+                answer_head, include_usage=body.wants_usage_chunk, logprobs=logprobs, offsets=body.text_offsets
             )
-            return Whole(answer, headers(grant, exchange))
-        writer = text_answers.ChunkWriter(
-            answer_head, include_usage=body.wants_usage_chunk, logprobs=logprobs, offsets=body.text_offsets
+
+        if body.stream:
+            return await stream(desk, grant, starts, body, writer_of, stack.pop_all(), exchange)
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        candidates = await collect(generation.batches(), body.candidate_count * len(body.prompts))
+        await finish(desk, grant, generation, len(candidates))
+        choices = best(candidates, body.candidate_count, body.choice_count)
+        answer = text_answers.completion(
+            head(grant, generation, "cmpl-"),
+            choices,
+            generation.usage,
+            logprobs=logprobs,
+            offsets=body.text_offsets,
         )
-        return stream(desk, grant, generation, body, writer, stack.pop_all(), exchange)
+        return Whole(answer, headers(grant, exchange))
 
 
 def best(candidates: Sequence[Choice], candidate_count: int, choice_count: int) -> list[Choice]:

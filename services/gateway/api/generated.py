@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
@@ -15,11 +16,12 @@ from services.gateway.desk import Desk
 from services.gateway.errors import envelope
 from services.gateway.generation import Generation
 from services.gateway.limits_headers import headers as limit_headers
+from services.gateway.peers.inference import Start
 from services.gateway.schema.sampling import SamplingRequest
 from services.gateway.stream import DONE, EventStream
 from services.gateway.usage_record import Outcome
 
-Keep = Callable[[list[Choice]], Awaitable[None]]
+Keep = Callable[[Generation, list[Choice]], Awaitable[None]]
 """Keeps an answer of these choices; returns when it is durable, or cannot be kept."""
 
 
@@ -30,11 +32,11 @@ class Writer(Protocol):
     def usage(self, usage: Usage) -> bytes: ...  # noqa: D102
 
 
-def head(desk: Desk, grant: Grant, generation: Generation, prefix: str) -> Head:
+def head(grant: Grant, generation: Generation, prefix: str) -> Head:
     """Make what every piece of the answer repeats; the answer's id shares its digits with the request's."""
     return Head(
         answer_id=prefix + grant.request_id.removeprefix("req_"),
-        created=int(desk.clock.now()),
+        created=int(grant.record.start_time),
         model=generation.placement.model,
         fingerprint=generation.placement.fingerprint,
     )
@@ -52,19 +54,45 @@ async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count:
     await grant.finish(Outcome.OK, usage)
 
 
-def stream(
+async def stream(
     desk: Desk,
     grant: Grant,
-    generation: Generation,
+    starts: Sequence[Start],
     body: SamplingRequest,
-    writer: Writer,
+    writer_of: Callable[[Generation], Writer],
     held: AsyncExitStack,
     exchange: Exchange,
     keep: Keep | None = None,
 ) -> EventStream:
-    """Make the streamed answer. `held` keeps grant and generation open until its end; `keep` keeps the answer."""
+    """Start the work and make the streamed answer, which `keep` keeps. `held` holds grant and generation till its end.
+
+    Until the first token, and for the keep-alive interval at the most, the status of the answer stays open: what
+    fails till then is raised. After it the client gets its head and learns of a failure from an event.
+    """
+    opening: asyncio.Task[Generation]
+
+    async def abandon() -> None:
+        if not opening.done():
+            opening.cancel()
+            await asyncio.wait([opening])
+        if not opening.cancelled():
+            opening.exception()
+
+    async with AsyncExitStack() as guard:
+        await guard.enter_async_context(held)
+        opening = asyncio.get_running_loop().create_task(
+            held.enter_async_context(desk.generator.start(grant, starts)), name=f"first token of {grant.request_id}"
+        )
+        # Runs after the generation's own end, if that was reached.
+        held.push_async_callback(abandon)
+        await asyncio.wait([opening], timeout=desk.settings.keep_alive_s)
+        if opening.done():
+            await opening
+        guard.pop_all()
 
     async def events() -> AsyncIterator[bytes]:
+        generation = await opening
+        writer = writer_of(generation)
         choices = [Choice() for _ in range(body.choice_count)] if keep else []
         async for batch in generation.batches():
             if keep:
@@ -74,7 +102,7 @@ def stream(
                 yield chunk
         await finish(desk, grant, generation, body.choice_count)
         if keep:
-            await keep(choices)
+            await keep(generation, choices)
         yield (writer.usage(generation.usage) if body.wants_usage_chunk else b"") + DONE
 
     return EventStream(
@@ -83,4 +111,6 @@ def stream(
         held,
         error_event=lambda error: b"data: " + envelope(exchange.error(error)) + b"\n\n",
         metrics=desk.metrics,
+        keep_alive_s=desk.settings.keep_alive_s,
+        late=not opening.done(),
     )

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from chassis import keys
 from chassis.errors import CapstanError, Reason
 from chassis.ops import Receive, Scope, Send
 from services.gateway.admission import CLIENT_GONE, RateLimited
+from services.gateway.api.answer import Answer, Headers, Whole
+from services.gateway.api.once import once
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk
 from services.gateway.edge import BodyLimits, ClientGone, read_body
@@ -25,30 +27,6 @@ from services.gateway.schema.base import RequestModel
 from services.gateway.schema.parse import parse
 
 Body = TypeVar("Body", bound=RequestModel)
-Headers = Sequence[tuple[bytes, bytes]]
-
-JSON: Headers = ((b"content-type", b"application/json"),)
-
-
-class Answer(Protocol):
-    """Something that can be sent to a client."""
-
-    async def send(self, send: Send) -> None: ...  # noqa: D102
-
-
-@dataclass(frozen=True, slots=True)
-class Whole:
-    """An answer that is there at once."""
-
-    body: bytes
-    headers: Headers = ()
-    status: int = 200
-
-    async def send(self, send: Send) -> None:
-        """Write it."""
-        length = (b"content-length", b"%d" % len(self.body))
-        await send({"type": "http.response.start", "status": self.status, "headers": [*JSON, length, *self.headers]})
-        await send({"type": "http.response.body", "body": self.body})
 
 
 @dataclass(slots=True)
@@ -108,7 +86,7 @@ class HotRoute(Generic[Body]):
             body = parse(self.schema, raw, header(scope, b"content-type"))
             exchange.model = getattr(body, "model", "")
             with client_watched(receive) as watch:
-                answer = await self._handler(self._desk, caller, body, exchange)
+                answer = await self._answer(scope, raw, caller, body, exchange)
                 await answer.send(send)
                 watch.disarm()
         except ApiError as error:
@@ -122,6 +100,20 @@ class HotRoute(Generic[Body]):
                 await refuse(exchange.error(error), exchange, send)
         except ClientGone:
             pass
+
+    async def _answer(self, scope: Scope, raw: bytes, caller: Caller, body: Body, exchange: Exchange) -> Answer:
+        key = header(scope, b"idempotency-key")
+        if key is None or self._desk.replays is None:
+            return await self._handler(self._desk, caller, body, exchange)
+        return await once(
+            self._desk.replays,
+            caller,
+            key,
+            raw,
+            lambda: self._handler(self._desk, caller, body, exchange),
+            streamed=bool(getattr(body, "stream", False)),
+            path=scope["path"],
+        )
 
 
 async def authenticate(desk: Desk, scope: Scope, exchange: Exchange) -> Caller:
@@ -196,3 +188,6 @@ def client_watched(receive: Receive) -> Iterator[ClientWatch]:
         raise ClientGone from None
     finally:
         watch.disarm()
+
+
+__all__ = ["Answer", "Exchange", "Headers", "HotRoute", "Whole", "authenticate", "header", "refuse"]

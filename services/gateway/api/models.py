@@ -1,10 +1,11 @@
-"""`GET /v1/models` and `GET /v1/models/{model}`: what can be asked for."""
+"""`/v1/models` and `/v1/models/{model}`: what can be asked for."""
 
 from __future__ import annotations
 
 import orjson
 
 from chassis.errors import CapstanError, Reason
+from services.gateway import request_errors
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk
@@ -27,6 +28,12 @@ async def retrieve_model(desk: Desk, caller: Caller, name: str, exchange: Exchan
         if model.name == name and _visible(caller, model):
             return Whole(orjson.dumps(_json(model)), exchange.tenant_headers)
     raise CapstanError(Reason.MODEL_NOT_FOUND, "no such model", model=name)
+
+
+async def delete_model(desk: Desk, caller: Caller, name: str, exchange: Exchange) -> Answer:
+    """Refuse: base models are the platform's. Raises `ApiError` 403, or `CapstanError` when there is no such model."""
+    await retrieve_model(desk, caller, name, exchange)
+    raise request_errors.base_model(name)
 
 
 def _visible(caller: Caller, model: Model) -> bool:

@@ -1,4 +1,4 @@
-"""A GET endpoint: no body, one key, one answer."""
+"""An endpoint without a body (GET, DELETE): one key, one answer."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from services.gateway.errors import ApiError, EndpointKind
 Handler = Callable[[Desk, Caller, str, Exchange], Awaitable[Answer]]
 
 
-class GetRoute:
-    """One GET endpoint; `handler` gets the rest of the path after the route's prefix, decoded."""
+class PlainRoute:
+    """One such endpoint; `handler` gets the rest of the path after the route's prefix, decoded."""
 
     def __init__(self, desk: Desk, prefix: str, kind: EndpointKind, handler: Handler) -> None:
         self._desk = desk

@@ -103,7 +103,14 @@ def _stream(
     def error_event(error: CapstanError) -> bytes:
         return writer.fail(exchange.error(error))
 
-    return EventStream(events(), headers(grant, exchange), held, error_event=error_event, metrics=desk.metrics)
+    return EventStream(
+        events(),
+        headers(grant, exchange),
+        held,
+        error_event=error_event,
+        metrics=desk.metrics,
+        keep_alive_s=desk.settings.keep_alive_s,
+    )
 
 
 def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn]) -> Work:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import grpc
 
@@ -27,6 +28,16 @@ _WORDS = {
 CATEGORIES: dict[int, str] = {moderation_pb2.Category.Value(f"CATEGORY_{name}"): word for name, word in _WORDS.items()}
 
 
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found in one item. Both tables have every category, by its name in OpenAI's API."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    scores: dict[str, float]
+    """0 to 1."""
+
+
 class Classifier:
     """The gateway's view of moderation."""
 
@@ -39,10 +50,30 @@ class Classifier:
 
         Raises `CapstanError` when moderation is away or too busy.
         """
+        answer = await self._classify([texts], self._timeout_s)
+        return [CATEGORIES[score.category] for score in answer.verdicts[0].scores if score.flagged]
+
+    async def verdicts(self, items: Sequence[Sequence[str]], timeout_s: float) -> tuple[list[Verdict], str]:
+        """Answer a verdict for each item, whose texts are judged together, and the name of what judged.
+
+        Raises `CapstanError`: INVALID_ARGUMENT with the `param` of an item that is too large; as `flagged` otherwise.
+        """
+        answer = await self._classify(items, timeout_s)
+        verdicts = [
+            Verdict(
+                verdict.flagged,
+                {CATEGORIES[score.category]: score.flagged for score in verdict.scores},
+                {CATEGORIES[score.category]: score.score for score in verdict.scores},
+            )
+            for verdict in answer.verdicts
+        ]
+        return verdicts, answer.classifier
+
+    async def _classify(self, items: Sequence[Sequence[str]], timeout_s: float) -> moderation_pb2.ClassifyResponse:
         answer: moderation_pb2.ClassifyResponse = await call(
             self._stub.Classify,
-            moderation_pb2.ClassifyRequest(items=[moderation_pb2.ClassifyItem(texts=texts)]),
-            timeout_s=self._timeout_s,
+            moderation_pb2.ClassifyRequest(items=[moderation_pb2.ClassifyItem(texts=texts) for texts in items]),
+            timeout_s=timeout_s,
             peer="moderation",
         )
-        return [CATEGORIES[score.category] for score in answer.verdicts[0].scores if score.flagged]
+        return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,3 +79,16 @@ def _answer(raw: bytes) -> Answer:
             body = rest[count + 2 :]
         body = whole
     return Answer(int(status.split()[1]), headers, body)
+
+
+def error(answer: Answer) -> tuple[int, str, str | None, str | None]:
+    body = answer.json()["error"]
+    assert set(body) == {"message", "type", "param", "code"}
+    return answer.status, body["type"], body["param"], body["code"]
+
+
+async def eventually(holds: Callable[[], object]) -> None:
+    """Wait for what happens in the background; the test's own time limit bounds it."""
+    async with asyncio.timeout(10):
+        while not holds():
+            await asyncio.sleep(0.01)

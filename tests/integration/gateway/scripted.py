@@ -19,6 +19,7 @@ from capstan.ratelimit.v1 import ratelimit_pb2, ratelimit_pb2_grpc
 from capstan.router.v1 import router_pb2, router_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis import keys
+from services.gateway.settings import Settings
 
 KEY = keys.mint("proj", lambda count: b"\x11" * count)
 STRANGER = keys.mint("proj", lambda count: b"\x22" * count)
@@ -134,7 +135,8 @@ class Router(router_pb2_grpc.RouterServiceServicer):
 
 @dataclass
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
-    """Says `words` and ends; `script` says what else happens: "fail", "break" or "hang", before or after the words."""
+    """Says `words` and ends; `before` and `after` them something else may happen: "fail", "break", "hang", or "wait"
+    (for `go_on`)."""
 
     words: tuple[str, ...] = ("Hello", " there", "!")
     before: str = ""
@@ -145,7 +147,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     """Finish reason."""
     started: list[inference_pb2.Start] = field(default_factory=list)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
+    waiting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def Session(self, requests, context):
         frames: asyncio.Queue[inference_pb2.SessionResponse | None] = asyncio.Queue()
@@ -169,16 +173,31 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
                 self._say(frames, inference_pb2.Delta(slot=request.abort.slot, finish_reason=4, finish=self._finish(1)))
 
     def _run(self, start, frames) -> None:
-        if self._event(self.before, start.slot, frames):
-            return
+        if self.before == "wait":
+            self._later(lambda: self._speak(start, frames))
+        elif not self._event(self.before, start.slot, frames):
+            self._speak(start, frames)
+
+    def _later(self, act) -> None:
+        async def wait() -> None:
+            await self.go_on.wait()
+            act()
+
+        self.waiting.add(asyncio.create_task(wait()))
+
+    def _speak(self, start, frames) -> None:
         for choice in range(max(1, start.sampling.choice_count)):
             for word in self.words:
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
         for index, name in enumerate(self.calls):
             part = inference_pb2.ToolCallDelta(index=index, call_id=f"call_{index}", name=name, arguments="{}")
             self._say(frames, inference_pb2.Delta(slot=start.slot, tool_calls=[part], token_count=1))
-        if self._event(self.after, start.slot, frames):
-            return
+        if self.after == "wait":
+            self._later(lambda: self._end(start, frames))
+        elif not self._event(self.after, start.slot, frames):
+            self._end(start, frames)
+
+    def _end(self, start, frames) -> None:
         count = max(1, start.sampling.choice_count)
         for choice in range(count):
             delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=self.ending)
@@ -220,10 +239,15 @@ class Moderation(moderation_pb2_grpc.ModerationServiceServicer):
         verdicts = []
         for item in request.items:
             flagged = any("bad" in text for text in item.texts)
-            score = moderation_pb2.CategoryScore(
-                category=moderation_pb2.CATEGORY_HATE, score=float(flagged), flagged=flagged
-            )
-            verdicts.append(moderation_pb2.Verdict(flagged=flagged, scores=[score]))
+            scores = [
+                moderation_pb2.CategoryScore(
+                    category=category,
+                    score=float(flagged and category == moderation_pb2.CATEGORY_HATE),
+                    flagged=flagged and category == moderation_pb2.CATEGORY_HATE,
+                )
+                for category in moderation_pb2.Category.values()[1:]
+            ]
+            verdicts.append(moderation_pb2.Verdict(flagged=flagged, scores=scores))
         return moderation_pb2.ClassifyResponse(verdicts=verdicts, classifier="scripted")
 
 
@@ -294,3 +318,16 @@ async def peers(folder: Path) -> AsyncIterator[Peers]:
     finally:
         for name in list(made.servers):
             await made.kill(name)
+
+
+def settings(scripted: Peers, **changes: object) -> Settings:
+    addresses = {
+        f"{name}_address": scripted.address(name)
+        for name in ("auth", "ratelimit", "router", "moderation", "billing", "jobs")
+    }
+    return Settings(
+        **addresses,
+        http_listen=f"unix:{scripted.folder}/http.sock",
+        journal_path=scripted.folder / "journal.db",
+        **{"grace_s": 2.0, **changes},
+    )

@@ -17,8 +17,7 @@ from services.jobs.app import build as build_jobs
 from services.jobs.settings import Settings as JobsSettings
 from tests import openai_document
 from tests.integration.gateway.client import Answer, Client
-from tests.integration.gateway.conftest import settings
-from tests.integration.gateway.scripted import KEY, MODEL, Peers, principal
+from tests.integration.gateway.scripted import KEY, MODEL, Peers, principal, settings
 
 ASK: dict[str, Any] = {"model": MODEL, "input": "Say hello"}
 CHAT: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}], "store": True}

@@ -11,9 +11,8 @@ from capstan.billing.v1 import billing_pb2
 from capstan.router.v1 import router_pb2
 from chassis.testing import running
 from services.gateway.app import build
-from tests.integration.gateway.client import Answer, Client
-from tests.integration.gateway.conftest import eventually, settings
-from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers
+from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, settings
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
 
@@ -99,12 +98,6 @@ async def test_models_are_listed_and_found(client: Client) -> None:
     missing = await client.get("/v1/models/nothing%2Fhere")
     assert missing.status == 404
     assert missing.json()["error"]["message"] == "The model 'nothing/here' does not exist"
-
-
-def error(answer: Answer) -> tuple[int, str, str | None, str | None]:
-    body = answer.json()["error"]
-    assert set(body) == {"message", "type", "param", "code"}
-    return answer.status, body["type"], body["param"], body["code"]
 
 
 INVALID = "invalid_request_error"
@@ -310,3 +303,32 @@ async def test_the_openapi_document_describes_the_endpoints(client: Client) -> N
     assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"} <= set(
         document["paths"]
     )
+
+
+async def test_a_base_model_cannot_be_deleted(client: Client) -> None:
+    answer = await client.request("DELETE", f"/v1/models/{MODEL}", b"")
+    assert error(answer) == (403, INVALID, None, None)
+    assert "base model" in answer.json()["error"]["message"]
+    missing = await client.request("DELETE", "/v1/models/nothing", b"")
+    assert error(missing) == (404, INVALID, "model", "model_not_found")
+    assert error(await client.request("DELETE", f"/v1/models/{MODEL}", b"", key=""))[0] == 401
+
+
+async def test_head_answers_as_get_without_a_body(client: Client) -> None:
+    head = await client.request("HEAD", f"/v1/models/{MODEL}", b"")
+    whole = await client.get(f"/v1/models/{MODEL}")
+    assert (head.status, head.body) == (200, b"")
+    assert head.headers["content-length"] == whole.headers["content-length"]
+    assert (await client.request("HEAD", "/v1/chat/completions", b"")).status == 405
+
+
+async def test_options_names_the_methods_without_a_key(client: Client) -> None:
+    for path, methods in ((f"/v1/models/{MODEL}", "DELETE, GET, HEAD"), ("/v1/chat/completions", "POST")):
+        answer = await client.request("OPTIONS", path, b"", key="")
+        assert (answer.status, answer.headers["allow"], answer.body) == (204, methods, b"")
+    assert (await client.request("OPTIONS", "/v1/nothing", b"")).status == 404
+
+
+@pytest.mark.parametrize("header", ["x-stainless-read-timeout", "x-stainless-timeout", "openai-beta", "x-deadline"])
+async def test_what_clients_say_about_themselves_is_accepted(client: Client, header: str) -> None:
+    assert (await client.post("/v1/chat/completions", ASK, headers={header: "600.5"})).status == 200

@@ -7,8 +7,7 @@ import pytest
 
 from capstan.billing.v1 import billing_pb2
 from tests import openai_document
-from tests.integration.gateway.client import Answer, Client
-from tests.integration.gateway.conftest import eventually
+from tests.integration.gateway.client import Answer, Client, eventually
 from tests.integration.gateway.scripted import MODEL, Peers
 
 ASK: dict[str, Any] = {"model": MODEL, "input": "Say hello", "store": False}

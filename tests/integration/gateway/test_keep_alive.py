@@ -1,0 +1,106 @@
+"""Streams that are slow: the client hears that somebody is there, and how it ends."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import pytest
+
+from capstan.billing.v1 import billing_pb2
+from chassis.testing import running
+from services.gateway.app import build
+from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.scripted import KEY, MODEL, Peers, settings
+
+ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}], "stream": True}
+CHAT = "/v1/chat/completions"
+COMMENT = ": keep-alive"
+
+
+@pytest.fixture
+async def impatient(scripted: Peers) -> AsyncIterator[Client]:
+    """A gateway that speaks up after a moment instead of ten seconds."""
+    async with running("gateway", build, settings(scripted, keep_alive_s=0.05, first_token_timeout_s=0.2)):
+        yield Client(scripted.folder / "http.sock", KEY)
+
+
+@pytest.fixture
+async def patient(scripted: Peers) -> AsyncIterator[Client]:
+    """The same, with replicas that may take their time."""
+    async with running("gateway", build, settings(scripted, keep_alive_s=0.05)):
+        yield Client(scripted.folder / "http.sock", KEY)
+
+
+async def slow(client: Client, scripted: Peers, body: dict, path: str = CHAT) -> list[str]:
+    """The frames of a stream whose replica speaks only after several comments."""
+    asking = asyncio.ensure_future(client.post(path, body))
+    await eventually(lambda: scripted.inference.started)
+    asyncio.get_running_loop().call_later(0.3, scripted.inference.go_on.set)
+    answer = await asking
+    assert answer.status == 200
+    assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
+    return answer.body.decode().split("\n\n")
+
+
+@pytest.mark.parametrize("place", ["before", "after"])
+async def test_a_silent_stream_is_kept_alive_by_comments(patient: Client, scripted: Peers, place: str) -> None:
+    setattr(scripted.inference, place, "wait")
+    frames = await slow(patient, scripted, ASK)
+    assert frames.count(COMMENT) >= 2
+    assert frames[-2:] == ["data: [DONE]", ""]
+    assert (frames[0] == COMMENT) is (place == "before")
+    chunks = [json.loads(frame.removeprefix("data: ")) for frame in frames[:-2] if frame != COMMENT]
+    assert "".join(chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks) == "Hello there!"
+    await eventually(lambda: scripted.billing.events)
+    (event,) = scripted.billing.events.values()
+    assert (event.outcome, event.usage.completion_tokens) == (billing_pb2.OUTCOME_OK, 3)
+
+
+async def test_legacy_completions_are_kept_alive_too(patient: Client, scripted: Peers) -> None:
+    scripted.inference.before = "wait"
+    frames = await slow(patient, scripted, {"model": MODEL, "prompt": "x", "stream": True}, "/v1/completions")
+    assert frames[0] == COMMENT
+    assert frames[-2:] == ["data: [DONE]", ""]
+
+
+async def test_a_quick_stream_has_no_comments(client: Client) -> None:
+    assert b"keep-alive" not in (await client.post(CHAT, ASK)).body
+
+
+async def test_after_the_head_has_left_a_failure_is_an_event(impatient: Client, scripted: Peers) -> None:
+    scripted.inference.before = scripted.spare.before = "wait"
+    answer = await impatient.post(CHAT, ASK)
+    assert answer.status == 200
+    frames = answer.body.decode().split("\n\n")
+    assert frames[0] == COMMENT
+    told = json.loads(frames[-2].removeprefix("data: "))["error"]
+    assert (told["type"], told["code"], told["param"]) == ("server_error", "timeout", None)
+    assert b"[DONE]" not in answer.body
+    await eventually(lambda: scripted.billing.events)
+    (event,) = scripted.billing.events.values()
+    assert event.outcome == billing_pb2.OUTCOME_SERVER_ERROR
+
+
+async def test_before_it_a_failure_is_a_status(patient: Client, scripted: Peers) -> None:
+    scripted.inference.before = scripted.spare.before = "fail"
+    assert error(await patient.post(CHAT, ASK))[0] == 500
+
+
+async def test_another_replica_is_tried_behind_the_head(impatient: Client, scripted: Peers) -> None:
+    scripted.inference.before = "wait"
+    answer = await impatient.post(CHAT, ASK)
+    assert answer.body.decode().startswith(COMMENT)
+    assert answer.body.endswith(b"data: [DONE]\n\n")
+    assert len(scripted.spare.started) == 1
+
+
+async def test_a_client_that_leaves_a_silent_stream_stops_its_work(patient: Client, scripted: Peers) -> None:
+    scripted.inference.before = "wait"
+    with suppress(TimeoutError):
+        await patient.post(CHAT, ASK, leave_after_s=0.3)
+    await asyncio.wait_for(scripted.inference.aborted.wait(), 5)
+    await eventually(lambda: scripted.billing.events)
+    (event,) = scripted.billing.events.values()
+    assert event.outcome == billing_pb2.OUTCOME_CLIENT_CLOSED
+    await eventually(lambda: len(scripted.router.released) == 1)
