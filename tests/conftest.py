@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.stack import Stack, running_stack
 from tools.local.postgres import PostgresStore
@@ -19,6 +20,10 @@ from tools.local.valkey import ValkeyStore
 # Read when numpy is first imported, after this. Threads that wait for each other on a busy machine make the
 # moderation tests eight times slower.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+# How long drawing an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("capstan", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("capstan")
 
 LONGEST_DATABASE_NAME = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN)."""

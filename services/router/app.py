@@ -13,6 +13,7 @@ from services.router.metrics import Metrics
 from services.router.models import Catalogue
 from services.router.placement import Placements
 from services.router.replicas import Kind, Replicas, Rules
+from services.router.replicas_page import PATH, ReplicasPage
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
 from services.router.watch import Watch
@@ -34,6 +35,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         replica = replicas.add(place.id, place.address)
         watch = Watch(replica, replicas, catalogue, interval_s=settings.load_interval_s, clock=kit.clock, log=kit.log)
         kit.tasks.spawn(f"watch {place.id}", watch.run())
+    kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))
     yield
 

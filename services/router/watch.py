@@ -16,11 +16,11 @@ from services.router.replicas import Description, Kind, Replica, Replicas
 
 _DESCRIBE_TIMEOUT_S = 2.0
 _FIRST_PAUSE_S = 0.1
-_LONGEST_PAUSE_S = 2.0
+_LONGEST_PAUSE_S = 1.0
 
 
 class Watch:
-    """The ear for one replica. A broken stream is asked for again after 0.1 s, at the most after 2 s.
+    """The ear for one replica. A broken stream is asked for again after 0.1 s, at the most after 1 s.
 
     Silence needs no clock here: what is known of a replica ages out by itself, and a peer that is gone without a word
     is noticed by the channel's keepalive, which breaks the stream.

@@ -15,8 +15,9 @@ from tools.local.launch import import_path
 from tools.local.layout import Layout
 from tools.local.plan import Plan
 from tools.local.problem import Problem
-from tools.local.roster import DOOR, GRACE_S, SECRETS, Service, refuse_bad_model, services
+from tools.local.roster import DOOR, GRACE_S, ROUTER, SECRETS, Service, refuse_bad_model, services
 from tools.local.stores import Store, death_arguments, plain_environment
+from tools.local.replica_probe import ReplicaProbe
 from tools.local.unit import Answer, HttpProbe, Probe, Unit
 
 STORES, TASKS = 0, 1
@@ -59,7 +60,7 @@ def refuse_lost_secret(folder: DataFolder, name: str) -> None:
 def probes(folder: DataFolder) -> dict[str, Probe]:
     """How to ask each process whether it is ready, for whoever is not the supervisor."""
     layout = Layout(Plan(folder.root, model=""), folder)
-    found: dict[str, Probe] = {service.name: HttpProbe(layout.ops_socket(service.name)) for service in services(layout)}
+    found: dict[str, Probe] = {service.name: _probe(layout, service) for service in services(layout)}
     return found | {"postgres": _asking(layout.postgres), "valkey": _asking(layout.valkey)}
 
 
@@ -134,12 +135,17 @@ def _server(layout: Layout, service: Service, lifeline: int) -> Unit:
         after=((service.migration,) if service.migrates else ()) + service.after,
         tier=service.tier,
         prepare=partial(_make_folders, service.folders),
-        probe=HttpProbe(ops),
+        probe=_probe(layout, service),
         grace_s=GRACE_S + STOP_SLACK_S,
         patience_s=service.patience_s,
         endpoint=layout.plan.base_url if service.tier == DOOR else layout.shown(layout.socket(service.name)),
         hint=service.hint,
     )
+
+
+def _probe(layout: Layout, service: Service) -> Probe:
+    own = HttpProbe(layout.ops_socket(service.name))
+    return ReplicaProbe(service.name, own, layout.ops_socket(ROUTER)) if service.replica else own
 
 
 def _python(arguments: Sequence[str], parent: int) -> tuple[str, ...]:

@@ -26,7 +26,8 @@ GRACE_S = 10.0
 SERVICES, WORKERS, DOOR = 2, 3, 4
 """Tiers: the door closes first, then who calls through it, then the rest."""
 SECRETS = ("pepper",)
-GATEWAY_CALLS = ("auth", "ratelimit", "router", "moderation", "billing", "jobs")
+ROUTER = "router"
+GATEWAY_CALLS = ("auth", "ratelimit", ROUTER, "moderation", "billing", "jobs")
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class Service:
     folders: tuple[Path, ...] = ()
     """Made before it starts."""
     tier: int = SERVICES
+    replica: bool = False
+    """It serves a model: it is ready when the router can place requests on it."""
     patience_s: float = 120.0
     """Longest start; an engine may load for minutes."""
     hint: str = field(default="")
@@ -83,6 +86,7 @@ def services(layout: Layout) -> list[Service]:
                 "DOWNLOAD": str(not Path(plan.model).is_dir()),
             },
             package="inference",
+            replica=True,
             patience_s=LOADING_PATIENCE_S,
             hint="The engine needs about 2 GB of memory.",
         ),
@@ -90,13 +94,14 @@ def services(layout: Layout) -> list[Service]:
             EMBEDDINGS,
             {"MODEL": EMBEDDING_MODEL, "MODEL_NAME": EMBEDDING_NAME, "ENGINE": plan.engine, "RUNNER": "pooling"},
             package="inference",
+            replica=True,
             patience_s=LOADING_PATIENCE_S,
             hint="The engine needs about 1 GB of memory.",
         ),
         Service("auth", {"DSN": dsn, "PEPPER_FILE": layout.secret("pepper")}, migrates=True),
         Service("billing", {"DSN": dsn}, migrates=True),
         Service("ratelimit", {"VALKEY_URL": layout.valkey.url}),
-        Service("router", router_settings(layout)),
+        Service(ROUTER, router_settings(layout)),
         Service("moderation", {}),
         Service("jobs", {"DSN": dsn}, migrates=True, tier=WORKERS),
         Service(

@@ -295,7 +295,7 @@ async def test_the_messages_of_a_kept_completion_are_told_in_order(kept: Client)
 
 async def test_kept_answers_need_a_key_and_the_right_method(kept: Client) -> None:
     assert (await kept.get("/v1/responses/resp_1", key="")).status == 401
-    assert (await kept.request("PUT", "/v1/responses/resp_1", b"")).headers["allow"] == "DELETE, GET"
+    assert (await kept.request("PUT", "/v1/responses/resp_1", b"")).headers["allow"] == "DELETE, GET, HEAD"
     assert (await kept.get("/v1/responses")).headers["allow"] == "POST"
     for path in ("/v1/responses/", "/v1/responses/a/b", "/v1/chat/completions/a/b", "/v1/responses/a%2Fb"):
         assert (await kept.get(path)).json()["error"]["code"] == "unknown_url"

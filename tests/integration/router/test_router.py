@@ -63,10 +63,13 @@ class Router:
         models = await self.models()
         return model in models and models[model].ready_replica_count == count
 
-    async def metrics(self) -> str:
+    async def page(self, path: str) -> httpx.Response:
         transport = httpx.AsyncHTTPTransport(uds=self._ops_address.removeprefix("unix:"))
         async with httpx.AsyncClient(transport=transport) as client:
-            return (await client.get("http://router/metrics")).text
+            return await client.get(f"http://router{path}")
+
+    async def metrics(self) -> str:
+        return (await self.page("/metrics")).text
 
 
 async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
@@ -108,6 +111,12 @@ async def test_requests_go_to_the_replicas_that_report(folder: Path) -> None:
         home = next(home for home in homes if home.replica_id == "chat-0")
         assert (home.address, home.model, home.max_model_tokens, home.fingerprint) == (address, "chat", 4096, "fp_1")
         assert first.intervals == [2.5]
+
+
+async def test_its_operations_port_says_which_replicas_can_be_placed_on(folder: Path) -> None:
+    async with serving(ScriptedReplica("chat"), folder / "chat-0"), router(settings(folder, "chat-0", "gone")) as desk:
+        await desk.ready("chat", 1)
+        assert (await desk.page("/replicas")).json() == {"chat-0": True, "gone": False}
 
 
 async def test_a_replica_that_stops_accepting_gets_nothing_more(folder: Path) -> None:
