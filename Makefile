@@ -3,7 +3,8 @@
 #   make up [MODEL=folder] [PORT=8000]    install, start, print the address and a first API key
 #   make down | status | logs             stop it; what runs; what it said
 #   make test [ARGS="tests/unit -k …"]    install what the tests need and run them
-#   make check                            style, types, layers and generated files, as `make test` does last
+#   make check                            only what reads the tree: style, types, layers, generated files
+#   make protos | lock                    generate the stubs; resolve the lock files
 #
 # PYTHON=python3.12 names the Python; TORCH_INDEX_URL=… a package index that has PyTorch's CPU build;
 # CAPSTAN_DATA_DIR=… where the data is (default: .capstan here).
@@ -39,11 +40,7 @@ test:
 	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest $(ARGS)
 
 check:
-	@$(PYTHON) -m tools.install dev
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
-	@.venv/bin/lint-imports
+	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest tests/unit/tree $(ARGS)
 
 protos:
 	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m tools.genproto

@@ -25,7 +25,8 @@ OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.http2.max_pings_without_data", 0),
     # A peer that restarted is found again within a second.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # What an attempt to connect may take: gRPC's name for it misleads. A busy peer needs its time.
+    ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Several addresses (a headless service) share the calls.
     ("grpc.lb_policy_name", "round_robin"),

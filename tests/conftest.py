@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -14,6 +15,10 @@ from tests.stack import Stack, running_stack
 from tools.local.postgres import PostgresStore
 from tools.local.stores import running
 from tools.local.valkey import ValkeyStore
+
+# Read when numpy is first imported, after this. Threads that wait for each other on a busy machine make the
+# moderation tests eight times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 LONGEST_DATABASE_NAME = 63
 """PostgreSQL cuts longer names silently (NAMEDATALEN)."""

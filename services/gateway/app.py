@@ -29,6 +29,9 @@ from services.gateway.retry_budget import RetryBudget
 from services.gateway.settings import Settings
 from services.gateway.shipper import Shipper
 
+LINGER_S = 0.02
+"""How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
+
 LAST_WORDS_S = 5.0
 """How long a stopping gateway tries to deliver what its peers should still hear; the journal keeps the rest."""
 
@@ -55,8 +58,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
         shipper = Shipper(journal, biller.ingest, clock=kit.clock, jitter=random.random, log=kit.log)
         metrics.watch_journal(journal, shipper, kit.registry)
-        settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log)
-        releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log)
+        settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log, linger_s=LINGER_S)
+        releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log, linger_s=LINGER_S)
         kit.tasks.spawn("shipper", shipper.run())
         kit.tasks.spawn("settlements", settlements.run())
         kit.tasks.spawn("releases", releases.run())

@@ -17,6 +17,8 @@ Item = TypeVar("Item")
 class Outbox(Generic[Item]):
     """Sends items in order, in batches, for ever. Items wait while the peer is away, at most `capacity` of them.
 
+    What was put first waits `linger_s` for company.
+
     For what may be lost in a crash: settlements (meters drain by themselves) and releases (placements expire). What may
     not be lost goes through the journal.
     """
@@ -30,6 +32,7 @@ class Outbox(Generic[Item]):
         *,
         capacity: int = 50_000,
         max_batch: int = 1000,
+        linger_s: float = 0.0,
     ) -> None:
         self._name = name
         self._send = send
@@ -37,9 +40,11 @@ class Outbox(Generic[Item]):
         self._log = log
         self._items: deque[Item] = deque(maxlen=capacity)
         self._max_batch = max_batch
+        self._linger_s = linger_s
         self._filled = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        self._closing = asyncio.Event()
 
     def put(self, item: Item) -> None:
         """Send `item` soon. When the outbox is full the oldest item is dropped."""
@@ -52,6 +57,9 @@ class Outbox(Generic[Item]):
         delay = 0.1
         while True:
             await self._filled.wait()
+            if self._linger_s and not self._closing.is_set():
+                # One call for what a moment brings, instead of one call each.
+                await self._clock.sleep(self._linger_s)
             batch = [self._items.popleft() for _ in range(min(len(self._items), self._max_batch))]
             try:
                 await self._send(batch)
@@ -66,7 +74,8 @@ class Outbox(Generic[Item]):
                 self._empty.set()
 
     async def drained(self, within_s: float) -> bool:
-        """Wait until everything was sent, at most `within_s`; answer whether it was."""
+        """Wait until everything was sent, at most `within_s`; answer whether it was. From now on nothing lingers."""
+        self._closing.set()
         try:
             async with asyncio.timeout(within_s):
                 await self._empty.wait()

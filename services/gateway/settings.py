@@ -38,16 +38,16 @@ class Settings(ServiceSettings):
     journal_path: Path
     """File of the usage journal. Its folder must survive restarts of the process."""
 
-    auth_timeout_s: float = 0.3
+    auth_timeout_s: float = 1.0
     """Longest wait for auth about a key that is not cached."""
 
-    ratelimit_timeout_s: float = 0.25
+    ratelimit_timeout_s: float = 1.0
     """Longest wait for a reservation."""
 
-    router_timeout_s: float = 0.25
+    router_timeout_s: float = 1.0
     """Longest wait for a placement."""
 
-    moderation_timeout_s: float = 1.0
+    moderation_timeout_s: float = 3.0
     """Longest wait for a verdict."""
 
     billing_timeout_s: float = 5.0

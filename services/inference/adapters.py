@@ -123,4 +123,6 @@ def tensor_shapes(path: Path) -> dict[str, list[int]]:
         if length > _LONGEST_HEADER:
             raise ValueError("the header is too long")
         header = json.loads(file.read(length))
+    if not isinstance(header, dict):
+        raise TypeError("the header is no object")
     return {tensor: [int(size) for size in about["shape"]] for tensor, about in header.items() if tensor[:2] != "__"}

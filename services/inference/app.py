@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator
@@ -49,10 +50,10 @@ def simulator(settings: Settings) -> SimEngine:
     )
 
 
-def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
+async def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
     """VLLM as the settings want it. Raises ModelNotFoundError."""
     options = VllmOptions(
-        model=model_folder(settings.model),
+        model=await asyncio.to_thread(model_folder, settings.model, download=settings.download),
         pooling=settings.runner == "pooling",
         dtype=settings.dtype,
         max_model_tokens=settings.max_model_tokens,
@@ -76,7 +77,7 @@ def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
 async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Load the model, which takes seconds to minutes, and register the servicer."""
     async with AsyncExitStack() as stack:
-        engine = simulator(settings) if settings.engine == "simulator" else vllm(settings, kit.log)
+        engine = simulator(settings) if settings.engine == "simulator" else await vllm(settings, kit.log)
         began = kit.clock.monotonic()
         stack.push_async_callback(engine.close)
         await engine.start()
@@ -99,6 +100,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 # The prefix cache lives and dies with this process, and so does its secret.
                 salt_key=secrets.token_bytes(32),
                 reasoning=settings.reasoning == "think",
+                max_model_tokens=engine.model.max_model_tokens,
             ),
             limits=Limits(
                 waiting_deltas=settings.session_waiting_deltas,
@@ -122,7 +124,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.registry.register(EngineState(settings.model_name, engine.load))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, kit.server)
-        kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        stack.callback(tending.cancel)  # before the engine is closed, which it would take for dead
         yield
 
 

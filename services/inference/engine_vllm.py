@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import os
 import time
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,7 @@ from services.inference.errors import (
     AdapterRejectedError,
     EngineDeadError,
     EngineError,
+    EngineOverloadedError,
     GenerationFailedError,
     InvalidRequestError,
     UnknownAdapterError,
@@ -103,7 +105,7 @@ class VllmEngine:
     async def start(self) -> None:
         """See `Engine`."""
         cpu = on_cpu()
-        prepare_environment(self._options, cpu=cpu)
+        prepare_environment(self._options, cpu=cpu, environment=os.environ)
         # Apart from building: something imported keeps the frames of its import, and with them their variables.
         await asyncio.to_thread(importlib.import_module, "vllm.v1.engine.async_llm")
         self._loaded = await asyncio.to_thread(self._build, cpu)
@@ -143,6 +145,8 @@ class VllmEngine:
             self._fail(request_id, EngineDeadError("the engine was stopped"))
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         if loaded is not None:
+            if loaded.llm.output_handler is not None:
+                loaded.llm.output_handler.cancel()  # it would take the end for a crash
             await asyncio.to_thread(loaded.llm.shutdown)
             del loaded
             # It is full of cycles, and its finalizer fails when the interpreter is going down. It leaves a ZeroMQ
@@ -179,6 +183,7 @@ class VllmEngine:
             raise InvalidRequestError("this model makes no vectors", param="model")
         for tokens in request.inputs:
             check_prompt(tokens, room=0, max_model_tokens=model.max_model_tokens, vocabulary_size=model.vocabulary_size)
+        self._check_queue()
         self._embedding += len(request.inputs)
         self._count()
         names = [f"{request.request_id}-{place}" for place in range(len(request.inputs))]
@@ -255,7 +260,16 @@ class VllmEngine:
         if request.sampling.prompt_logprobs is not None and self._options.max_adapters:
             # vLLM 0.32 with adapters enabled dies of it: its adapter kernels expect one row per sequence at the output.
             raise InvalidRequestError("a prompt's log probabilities are not available on this model", param="echo")
+        self._check_queue()
         return self._slots.find(request.adapter) if request.adapter else None
+
+    def _check_queue(self) -> None:
+        """Refuse when the batch and the queue are full."""
+        if self._open() >= self._meter.max_running + self._options.max_waiting:
+            raise EngineOverloadedError("the engine's queue is full")
+
+    def _open(self) -> int:
+        return self._embedding + sum(len(run.open) for run in self._runs.values())
 
     async def _generate(self, run: _Run, parameters: SamplingParams, adapter: Adapter | None) -> None:
         """Pass on what vLLM yields, until it ends or this task is cancelled, which aborts the request in the engine."""
@@ -316,7 +330,7 @@ class VllmEngine:
         self._count()
 
     def _count(self) -> None:
-        self._meter.submitted(self._embedding + sum(len(run.open) for run in self._runs.values()))
+        self._meter.submitted(self._open())
 
 
 async def _encode(llm: AsyncLLM, tokens: list[int], name: str) -> Vector:

@@ -6,6 +6,7 @@ One set of options serves CPU and GPU: `_CPU_ENVIRONMENT` and `_cpu_arguments` h
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,8 +15,7 @@ _ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_CONFIGURE_LOGGING": "0",  # our own logging is configured already
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",  # its warnings are advice; set it to INFO to see what it chose
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",  # a fork would copy gRPC's threads' locks
     "TOKENIZERS_PARALLELISM": "false",
 }
@@ -68,7 +68,7 @@ def on_cpu() -> bool:
         return True
 
 
-def prepare_environment(options: VllmOptions, *, cpu: bool) -> None:
+def prepare_environment(options: VllmOptions, *, cpu: bool, environment: MutableMapping[str, str]) -> None:
     """Set what vLLM and torch read when they are imported; what the operator set stays."""
     wanted = dict(_ENVIRONMENT)
     if cpu:
@@ -79,7 +79,7 @@ def prepare_environment(options: VllmOptions, *, cpu: bool) -> None:
             # streams wait, and without a C++ compiler it kills the engine.
             wanted["TORCH_COMPILE_DISABLE"] = "1"
     for name, value in wanted.items():
-        os.environ.setdefault(name, value)
+        environment.setdefault(name, value)
 
 
 def engine_arguments(options: VllmOptions, *, cpu: bool) -> dict[str, Any]:
@@ -96,9 +96,9 @@ def engine_arguments(options: VllmOptions, *, cpu: bool) -> dict[str, Any]:
         "pipeline_parallel_size": options.pipeline_parallel,
         "quantization": options.quantization,
         "enforce_eager": options.enforce_eager,
-        "max_num_queued_reqs": options.max_waiting + (options.max_running or 0) if options.max_running else None,
         "disable_log_stats": True,
         "trust_remote_code": False,
+        "use_tqdm_on_load": False,
     }
     if not options.pooling:
         arguments |= {"enable_prefix_caching": True, "scheduling_policy": "priority"}

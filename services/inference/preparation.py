@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from services.inference.answer import Reading
 from services.inference.answer_format import constraint_of
 from services.inference.errors import InvalidRequestError
-from services.inference.prompts import Conversation, Prompt, Prompts
+from services.inference.prompts import Bound, Conversation, Prompt, Prompts
 from services.inference.request import GenerationRequest
 from services.inference.tokenizer import Tokenizer
 from services.inference.wire import Asked
-
 
 MAX_ECHOED = 500_000
 """Tokens and log probabilities of a prompt that one request may ask back, over all its choices: about 15 MB."""
@@ -35,10 +34,16 @@ class Prepared:
 class Preparation:
     """Prepares requests for one model."""
 
-    def __init__(self, tokenizer: Tokenizer, *, salt_key: bytes, reasoning: bool) -> None:
-        """`salt_key`: secret; who knew it could probe others' prompts. `reasoning`: the model marks its thoughts."""
+    def __init__(
+        self, tokenizer: Tokenizer, *, salt_key: bytes, reasoning: bool, max_model_tokens: int | None = None
+    ) -> None:
+        """`salt_key`: secret; who knew it could probe others' prompts. `reasoning`: the model marks its thoughts.
+
+        `max_model_tokens`: the context; what cannot fit is refused before it is tokenized. None: it is not known.
+        """
         self._tokenizer = tokenizer
-        self._prompts = Prompts(tokenizer)
+        bound = None if max_model_tokens is None else Bound.of(tokenizer, max_model_tokens)
+        self._prompts = Prompts(tokenizer, bound)
         self._salt_key = salt_key
         self._reasoning = reasoning
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from services.inference.errors import PromptTooLongError
 from services.inference.reasoning import BEGIN
 from services.inference.tokenizer import Tokenizer
 
@@ -69,20 +70,52 @@ class Prompt:
     """True when it ends with the tag that opens a thought, so that the answer begins inside of one."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """How long a text may be before it is clear, without tokenizing it, that it does not fit the context."""
+
+    longest_token: int
+    """Bytes of the longest token of the vocabulary, so at least the characters of any."""
+    max_model_tokens: int
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer, max_model_tokens: int) -> Bound | None:
+        """The bound of a vocabulary; None where texts may shrink before they are tokenized."""
+        if not tokenizer.keeps_characters:
+            return None
+        longest = max(len(tokenizer.token_bytes(token)) for token in range(tokenizer.vocabulary_size))
+        return cls(max(1, longest), max_model_tokens)
+
+    def check(self, text: str) -> None:
+        """Raise PromptTooLongError, with the fewest tokens that the text can have."""
+        fewest = -(-len(text) // self.longest_token)
+        if fewest > self.max_model_tokens:
+            raise PromptTooLongError(fewest, self.max_model_tokens)
+
+
 class Prompts:
     """Makes prompts for one model."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, bound: Bound | None = None) -> None:
         self._tokenizer = tokenizer
+        self._bound = bound
         spellings = sorted((text for text in tokenizer.control_texts if len(text) > 1), key=len, reverse=True)
         self._controls = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
 
     def text(self, text: str) -> Prompt:
-        """A text to continue or embed: whoever writes the whole prompt may write control tokens."""
+        """A text to continue or embed: whoever writes the whole prompt may write control tokens.
+
+        Raises PromptTooLongError when it is hopelessly too long: megabytes are not tokenized to be refused.
+        """
+        if self._bound is not None:
+            self._bound.check(text)
         return Prompt(self._tokenizer.encode(text, framed=True))
 
     def chat(self, conversation: Conversation) -> Prompt:
-        """A conversation, up to where the next answer begins. Raises NoChatTemplateError, TemplateRefusedError."""
+        """A conversation, up to where the next answer begins.
+
+        Raises NoChatTemplateError, TemplateRefusedError, and PromptTooLongError as `text` does.
+        """
         options: dict[str, Any] = {}
         if conversation.effort:
             options = {"reasoning_effort": conversation.effort, "enable_thinking": conversation.effort != "none"}
@@ -91,18 +124,20 @@ class Prompts:
             [self._tool(function) for function in conversation.callable],
             **options,
         )
+        if self._bound is not None:
+            self._bound.check(rendered)
         ids: list[int] = []
         for part in rendered.split(MARK):
             ids += self._tokenizer.encode(part, framed=False)
         return Prompt(ids, thinking=rendered.rstrip().endswith(BEGIN))
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
-        plain: dict[str, Any] = self._defused(dict(message))
+        plain = dict(message)
         plain["role"] = _ROLES.get(plain["role"], plain["role"])
-        for call in plain.get("tool_calls", ()):
-            # Templates write arguments as JSON, so they want the object and not its text.
-            call["function"]["arguments"] = _parsed(call["function"]["arguments"])
-        return plain
+        if "tool_calls" in plain:
+            plain["tool_calls"] = [_with_object(call) for call in plain["tool_calls"]]
+        defused: dict[str, Any] = self._defused(plain)
+        return defused
 
     def _tool(self, function: Function) -> dict[str, Any]:
         about: dict[str, Any] = {"name": function.name, "description": function.description}
@@ -124,9 +159,13 @@ def _split(match: re.Match[str]) -> str:
     return match[0][0] + MARK + match[0][1:]
 
 
-def _parsed(arguments: str) -> Any:
+def _with_object(call: Mapping[str, Any]) -> dict[str, Any]:
+    """The call with its arguments as an object: templates write them as JSON themselves."""
+    function = dict(call["function"])
     try:
-        value = json.loads(arguments)
-    except ValueError:
-        return arguments
-    return value if isinstance(value, dict) else arguments
+        arguments = json.loads(function["arguments"])
+    except (ValueError, RecursionError):
+        arguments = None
+    if isinstance(arguments, dict):
+        function["arguments"] = arguments
+    return {**call, "function": function}

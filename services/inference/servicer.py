@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason, unavailable
 from chassis.rpc_server import rich_status
 from chassis.supervise import Tasks
-from services.inference.embedding import check_dimensions, check_inputs, little_endian, shortened
+from services.inference.embedding import MAX_INPUTS, check_dimensions, check_inputs, little_endian, shortened
 from services.inference.errors import EngineError, InvalidRequestError
 from services.inference.failures import RETRY_AFTER_MS, capstan_error
 from services.inference.health import Health
@@ -65,19 +65,22 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         task = asyncio.current_task()
         assert task is not None
         session = Session(self._shared, lambda: self._tasks.once("cut off a session", _cut_off(context, task)))
-        # Whatever ends the call, also while a frame is being written, ends what runs for it at once.
-        context.add_done_callback(
-            cast("Any", lambda _: session.close())
-        )  # the stubs ask for an instance of their own class
-        self._sessions.add(session)
         reader = asyncio.get_running_loop().create_task(_read(session, requests), name="session reader")
+        self._sessions.add(session)
+
+        def over(_: object = None) -> None:
+            reader.cancel()
+            session.close()
+            self._sessions.discard(session)
+
+        # Whatever ends the call, also while a frame is being written, ends what runs for it at once: this generator
+        # itself is told only when it is collected. (The stubs want an instance of a class of their own here.)
+        context.add_done_callback(cast("Any", over))
         try:
             async for frame in session.frames():
                 yield frame
         finally:
-            reader.cancel()
-            session.close()
-            self._sessions.discard(session)
+            over()
 
     async def Embed(self, request: inference_pb2.EmbedRequest, context: Context) -> inference_pb2.EmbedResponse:
         """See inference.proto."""
@@ -97,6 +100,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         )
 
     def _tokens(self, request: inference_pb2.EmbedRequest) -> list[list[int]]:
+        if len(request.inputs) > MAX_INPUTS:
+            raise InvalidRequestError(f"a request embeds at most {MAX_INPUTS} inputs", param="input")
         inputs = []
         for item in request.inputs:
             if item.WhichOneof("input") is None or (item.HasField("text") and not item.text):

@@ -125,6 +125,9 @@ class Session:
                 self._prepare_apart(slot, asked)
         except (EngineError, CapstanError, NoChatTemplateError, TemplateRefusedError) as error:
             answer.refuse(capstan_error(error))
+        except Exception as error:  # one request must not stop the reading of all others
+            shared.log.exception("a request could not be started", extra={"request_id": start.request_id})
+            answer.refuse(capstan_error(error))
 
     def abort(self, number: int) -> None:
         """Stop a slot's request; it ends with what it has. Unknown slots are ignored."""
@@ -196,6 +199,7 @@ class Session:
             raise CapstanError(Reason.OVERLOADED, "too many long prompts at once", retry_after_ms=RETRY_AFTER_MS)
         self._shared.preparing += 1
         slot.preparing = asyncio.get_running_loop().create_task(self._prepare(slot, asked), name=asked.request_id)
+        slot.preparing.add_done_callback(self._prepared)  # a task that is cancelled early never runs its `finally`
 
     async def _prepare(self, slot: _Slot, asked: Asked) -> None:
         try:
@@ -208,8 +212,9 @@ class Session:
         else:
             slot.preparing = None
             self._submit(slot.answer, prepared)
-        finally:
-            self._shared.preparing -= 1
+
+    def _prepared(self, _: object) -> None:
+        self._shared.preparing -= 1
 
     def _expire(self, slot: _Slot) -> None:
         slot.answer.refuse(CapstanError(Reason.DEADLINE_EXCEEDED, "the request's time is up", service="inference"))

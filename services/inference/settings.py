@@ -21,8 +21,12 @@ class Settings(ServiceSettings):
     """vllm: a real model. simulator: invented answers at a chosen speed, for load and fault tests."""
 
     model: str = ""
-    """The model's files: a folder, `package://package_name/folder`, or a name in the local Hugging Face cache. Nothing
-    is downloaded. Required for vllm."""
+    """The model's files: a folder, `package://package_name/folder`, or a name on the Hugging Face hub. Required for
+    vllm."""
+
+    download: bool = False
+    """True: a model that is not in the cache is downloaded from the hub when the process starts. False: nothing is ever
+    downloaded."""
 
     runner: Literal["generate", "pooling"] = "generate"
     """generate: text. pooling: vectors."""

@@ -52,6 +52,11 @@ class SimTokenizer:
         """See `Tokenizer`."""
         return True
 
+    @property
+    def keeps_characters(self) -> bool:
+        """See `Tokenizer`."""
+        return True
+
     def encode(self, text: str, *, framed: bool) -> list[int]:
         """See `Tokenizer`."""
         ids = [self._ids[piece] for piece in _PIECE.findall(text.encode("utf-8", "surrogatepass"))]

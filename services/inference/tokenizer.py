@@ -29,6 +29,10 @@ class Tokenizer(Protocol):
     def has_chat_template(self) -> bool:
         """Whether `render_chat` works."""
 
+    @property
+    def keeps_characters(self) -> bool:
+        """Whether every character of a text ends up in a token; False where the text is normalized first."""
+
     def encode(self, text: str, *, framed: bool) -> list[int]:
         """Token ids of `text`; spelled-out control tokens become control tokens.
 

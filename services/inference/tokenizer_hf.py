@@ -52,6 +52,11 @@ class HuggingFaceTokenizer:
         """See `Tokenizer`."""
         return bool(self._hf.chat_template)
 
+    @property
+    def keeps_characters(self) -> bool:
+        """See `Tokenizer`."""
+        return self._backend.normalizer is None
+
     def encode(self, text: str, *, framed: bool) -> list[int]:
         """See `Tokenizer`."""
         # The batch call lets other threads run meanwhile and computes no offsets; the plain one does neither.

@@ -5,8 +5,8 @@ a head trained on the sentences in tools/moderation_head scores each, and the wo
 has all thirteen categories; that the same text is judged the same by every replica, whatever it was batched with; that
 a small call does not wait behind all of a large one; that no text is kept, logged or learned from.
 
-Must not: know tenants or policies (the gateway decides what a verdict means), or import torch: the process stays near
-100 MB, most of which is the model's file, shared with the other replicas of its machine.
+Must not: know tenants or policies (the gateway decides what a verdict means), or import torch: the whole process is
+about 60 MB of its own and 80 MB of mapped files, half of them the model's, shared with the other replicas of a machine.
 
     categories  what a text can be flagged for: pure
     weights     the model's tensors, mapped from their file

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,11 +24,15 @@ Judge = Callable[[Sequence[Window]], Awaitable[Array]]
 
 @dataclass(slots=True, eq=False)
 class Call:
-    """One call: its windows before `begun` are judged or being judged, `finished` of them are judged."""
+    """One call: its windows before `begun` are judged or being judged, `finished` of them are judged.
+
+    `waiting` counts the tokens of those that are not begun.
+    """
 
     windows: Sequence[Window]
     scores: Array
     done: asyncio.Future[None]
+    waiting: int
     begun: int = 0
     finished: int = 0
 
@@ -36,8 +40,10 @@ class Call:
 class Batches:
     """Puts windows through `judge`, one batch at a time.
 
-    A batch has at most `batch_tokens` tokens, or one window. A call is refused when it and what waits already have more
-    than `waiting_tokens` tokens; one that finds nobody waiting is taken, since a call's own size is bounded elsewhere.
+    A batch has at most `batch_tokens` tokens, or one window. A call is refused when others have more than
+    `waiting_tokens` tokens that would be judged before its own last one: with turns, of each other call no more than
+    the call has itself. So a small call is not refused because of a large one, and one that finds nobody waiting is
+    always taken; how large a call may be is for the caller to bound.
     """
 
     def __init__(self, judge: Judge, *, batch_tokens: int, waiting_tokens: int) -> None:
@@ -45,13 +51,12 @@ class Batches:
         self._batch_tokens = batch_tokens
         self._most_waiting = waiting_tokens
         self._turns: deque[Call] = deque()
-        self._waiting = 0
         self._task: asyncio.Task[None] | None = None
 
     @property
     def waiting_tokens(self) -> int:
         """Tokens that are not yet being judged."""
-        return self._waiting
+        return sum(call.waiting for call in self._turns)
 
     async def scores(self, windows: Sequence[Window]) -> Array:
         """Judge `windows`, in order; shape (windows, categories). A call that is cancelled leaves the queue.
@@ -60,15 +65,14 @@ class Batches:
             CapstanError: OVERLOADED when too much waits already; UNAVAILABLE when the service stops meanwhile.
             Exception: what `judge` raised.
         """
-        tokens = _tokens(windows)
-        if self._waiting and self._waiting + tokens > self._most_waiting:
+        tokens = sum(map(len, windows))
+        if sum(min(call.waiting, tokens) for call in self._turns) > self._most_waiting:
             raise CapstanError(Reason.OVERLOADED, "too much text waits to be judged", retry_after_ms="1000")
         scores = np.empty((len(windows), len(CATEGORIES)), np.float32)
         if not windows:
             return scores
-        call = Call(windows, scores, asyncio.get_running_loop().create_future())
+        call = Call(windows, scores, asyncio.get_running_loop().create_future(), tokens)
         self._turns.append(call)
-        self._waiting += tokens
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="moderation batches")
         try:
@@ -115,7 +119,7 @@ class Batches:
                 break
             batch.append((call, call.begun))
             tokens += size
-            self._waiting -= size
+            call.waiting -= size
             call.begun += 1
             self._turns.popleft()
             if call.begun < len(call.windows):
@@ -130,10 +134,5 @@ class Batches:
     def _withdraw(self, call: Call) -> None:
         """Forget what of a call has not begun."""
         if call.begun < len(call.windows):
-            self._waiting -= _tokens(call.windows[call.begun :])
             call.begun = len(call.windows)
             self._turns.remove(call)
-
-
-def _tokens(windows: Iterable[Window]) -> int:
-    return sum(map(len, windows))

@@ -69,7 +69,7 @@ def load(path: Path = PACKAGED_HEAD) -> Head:
         HeadError: it is not a head for this encoder and these categories.
     """
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             head = Head(
                 str(arrays["name"]),
                 tuple(int(layer) for layer in arrays["taps"]),

@@ -33,8 +33,9 @@ class Settings(ServiceSettings):
     max_call_bytes: int = Field(default=1024 * 1024, ge=1)
     """Largest call, all its items together."""
 
-    batch_tokens: int = Field(default=512, ge=1)
+    batch_tokens: int = Field(default=256, ge=1)
     """Tokens that are judged at once. More is a little faster in all, and a short text waits longer for its turn."""
 
     waiting_tokens: int = Field(default=16_384, ge=1)
-    """Tokens that may wait; a call beyond them is refused as overloaded. A processor judges some 3,000 a second."""
+    """Tokens of others that a call may have to wait for; beyond, it is refused as overloaded. A processor judges some
+    3,000 a second, so the default is about five seconds."""

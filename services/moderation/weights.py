@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import weakref
 from pathlib import Path
 from typing import Final
 
@@ -87,8 +88,9 @@ class Rows:
     """
 
     def __init__(self, path: Path, start: int, count: int, width: int) -> None:
-        # One descriptor for the life of the process; the file object closes it.
-        self._file = path.open("rb", buffering=0)
+        self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        # A matrix is not a file to whoever holds it: the descriptor goes when the last of them does.
+        weakref.finalize(self, os.close, self._file)
         self._start = start
         self._count, self._width = count, width
 
@@ -105,10 +107,6 @@ class Rows:
         found = np.empty((wanted.size, self._width), np.float32)
         row_bytes = self._width * found.itemsize
         for row, index in zip(found, wanted.tolist(), strict=True):
-            if os.preadv(self._file.fileno(), [row.data], self._start + index * row_bytes) != row_bytes:
+            if os.preadv(self._file, [row.data], self._start + index * row_bytes) != row_bytes:
                 raise WeightsError("the weights file has become shorter")
         return found[back]
-
-    def close(self) -> None:
-        """Close the file; nothing can be taken afterwards."""
-        self._file.close()

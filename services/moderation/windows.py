@@ -1,7 +1,7 @@
 """From text to the windows of tokens that the encoder reads.
 
 The encoder averages over all tokens of its input, so one bad sentence drowns in a long text: in windows of 256 tokens
-one of a hundred is found, sentence by sentence nine of ten (tools/moderation_head/README.md). A text is therefore read
+hardly any is found, sentence by sentence nine of ten (tools/moderation_head/README.md). A text is therefore read
 sentence by sentence, each judged by itself, and the worst counts. Short sentences are joined, since many say little
 alone; long ones, and text without punctuation, are cut into windows that overlap.
 """
@@ -24,11 +24,11 @@ _BREAK: Final = re.compile(r"(?<=[.!?…])\s|(?<=[。！？])|[\n\r]")
 class Windowing:
     """How a text is cut. All numbers are tokens of the text's own, without [CLS] and [SEP]."""
 
-    longest: int = 32
+    longest: int = 48
     """A longer sentence is cut into windows of this length."""
-    overlap: int = 12
+    overlap: int = 16
     """How much such a window shares with the one before."""
-    joined: int = 16
+    joined: int = 12
     """Neighbouring sentences are one window as long as they have together no more than this."""
 
     def __post_init__(self) -> None:

@@ -26,6 +26,7 @@ from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from tests.stack import Stack
 from tools.local.launch import ROOT, import_path
 from tools.local.layout import Layout
+from tools.local.roster import DEMO_MODEL
 from tools.local.state import Phase
 
 PATIENCE_S = 60.0
@@ -129,20 +130,24 @@ class Suite:
             response = stub.ListPrices(billing_pb2.ListPricesRequest(), timeout=PATIENCE_S, wait_for_ready=True)
         return {price.model: price for price in response.prices}
 
-    def billed(self, request_ids: Sequence[str]) -> dict[str, str]:
-        """Look into billing's books: of these requests the recorded ones, and how they ended."""
+    def query(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
+        """Run a statement in the suite's database, as an operator would."""
 
-        async def look() -> dict[str, str]:
+        async def ask() -> list[asyncpg.Record]:
             database = await asyncpg.connect(self._dsn())
             try:
-                rows = await database.fetch(
-                    "select request_id, outcome from billing.usage_events where request_id = any($1)", request_ids
-                )
+                return await database.fetch(statement, *arguments)
             finally:
                 await database.close()
-            return {row["request_id"]: row["outcome"] for row in rows}
 
-        return asyncio.run(look())
+        return asyncio.run(ask())
+
+    def billed(self, request_ids: Sequence[str]) -> dict[str, str]:
+        """Look into billing's books: of these requests the recorded ones, and how they ended."""
+        rows = self.query(
+            "select request_id, outcome from billing.usage_events where request_id = any($1)", request_ids
+        )
+        return {row["request_id"]: row["outcome"] for row in rows}
 
     def verify_books(self) -> subprocess.CompletedProcess[str]:
         """Run billing's own check of its books."""
@@ -165,9 +170,19 @@ class Suite:
         before = self.stack.unit(name)
         assert before.phase is Phase.READY, before
         self.stack.send(name, SIGKILL)
-        self.stack.until(lambda told: told.unit(name).pid != before.pid)
-        yield
-        self.stack.until(lambda told: all(unit.phase in (Phase.READY, Phase.DONE) for unit in told.units))
+        try:
+            self.stack.until(lambda told: told.unit(name).pid != before.pid)
+            yield
+        finally:
+            self.stack.until(lambda told: all(unit.phase in (Phase.READY, Phase.DONE) for unit in told.units))
+
+
+def endless(model: str, **more: Any) -> dict[str, Any]:
+    """A request that goes on for many seconds: the token that ends an answer is forbidden."""
+    end = json.loads((DEMO_MODEL / "generation_config.json").read_text())["eos_token_id"]
+    story = [{"role": "user", "content": "Tell me a story."}]
+    bias = {str(end): -100}
+    return {"model": model, "messages": story, "n": 8, "max_tokens": 1900, "logit_bias": bias} | more
 
 
 def until(holds: Callable[[], object], patience_s: float = PATIENCE_S, every_s: float = 0.02) -> None:

@@ -63,7 +63,7 @@ async def gateway(key: str, settings: Settings, clock: ManualClock) -> AsyncIter
         made = Authenticator(channel, clock, logging.getLogger("test"), timeout_s=10)
         watching = asyncio.create_task(made.watch())
         async with asyncio.timeout(30):
-            while auth.kit.registry.get_sample_value("capstan_auth_watchers") != 1:  # noqa: ASYNC110 - it is another's
+            while auth.kit.registry.get_sample_value("capstan_auth_watchers") != 1:
                 await clock.advance(0.5)
                 await asyncio.sleep(0.02)
         yield made

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -140,7 +141,6 @@ HOSTILE_CHATS = {
         {"type": "object", "properties": {"a": {"type": "string", "pattern": "(("}}}
     ),
     "a schema that refers to nothing": shaped({"$ref": "#/$defs/nothing"}),
-    "a schema that refers to elsewhere": shaped({"$ref": "http://127.0.0.1/schema.json"}),
     "a schema that is open and strict": shaped({"type": "object"}, strict=True),
     "a deep schema": shaped(nested(300)),
     "a user that is a list": chat(user=[1]),
@@ -236,6 +236,16 @@ def test_a_hostile_request_is_refused(suite: Suite, path: str, body: bytes, stre
     assert 400 <= answer.status < 500
     assert answer.error["type"] == "invalid_request_error"
     assert answer.headers["x-request-id"].startswith("req_")
+
+
+def test_a_schema_that_refers_to_elsewhere_is_not_fetched(suite: Suite) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as elsewhere:
+        elsewhere.setblocking(False)
+        port = elsewhere.getsockname()[1]
+        answer = suite.post(CHATS, shaped({"$ref": f"http://127.0.0.1:{port}/schema.json"}))
+        assert answer.status < 500
+        with pytest.raises(BlockingIOError):
+            elsewhere.accept()
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])

@@ -1,25 +1,16 @@
 """A client that leaves in the middle stops the engine, and pays for what was made."""
 
 import itertools
-import json
 import time
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from tests.contract.suite import Suite, until
-from tools.local.roster import CHAT, DEMO_MODEL
+from tests.contract.suite import Suite, endless, until
+from tools.local.roster import CHAT
 
 ENGINE_FREE_WITHIN_S = 2.0
-
-
-def endless(model: str, **more: Any) -> dict[str, Any]:
-    """A request that goes on for many seconds: the token that ends an answer is forbidden."""
-    end = json.loads((DEMO_MODEL / "generation_config.json").read_text())["eos_token_id"]
-    story = [{"role": "user", "content": "Tell me a story."}]
-    bias = {str(end): -100}
-    return {"model": model, "messages": story, "n": 8, "max_tokens": 1900, "logit_bias": bias} | more
 
 
 def running(suite: Suite) -> float:

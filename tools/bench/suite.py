@@ -38,7 +38,7 @@ def running_suite(environment: dict[str, str]) -> Iterator[Suite]:
             assert told is not None
             pids = {unit.name: unit.pid for unit in told.units if unit.pid > 0}
             key = started.folder.api_key.read_text().strip()
-            yield Suite(Target(plan.host, plan.port, key), served_model(plan), pids)
+            yield Suite(Target(plan.host, plan.port, key), served_model(plan.model), pids)
         finally:
             for _ in launch.stop(started.folder):
                 pass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,9 @@ def one_sentence() -> Iterator[None]:
 
 @app.command()
 def up(
-    model: Annotated[str, typer.Option(help="A folder with a model, or a hub id.")] = str(place.DEMO_MODEL),
+    model: Annotated[str, typer.Option(help="A folder with a model, or the hub id of one in the local cache.")] = str(
+        place.DEMO_MODEL
+    ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines reach.")] = False,
@@ -68,6 +71,7 @@ def up(
 
     with one_sentence():
         refuse_open_address(host, exposed=expose)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a person's Ctrl-C
         plan = Plan(place.data_folder(data_dir).root, place.model(model), host, port)
         text = start.up(plan, progress.for_terminal(), foreground=foreground)
         if text:
@@ -115,7 +119,7 @@ def status(
             print(f"\n{told.base_url}, {told.phase}" + (f": {told.problem}" if told.problem else ""))
         if told is None:
             raise typer.Exit(NOT_RUNNING)
-        raise typer.Exit(0 if all(each.state == "ready" for each in found) else 1)
+        raise typer.Exit(0 if found and all(each.state == "ready" for each in found) else 1)
 
 
 @app.command()

@@ -19,7 +19,8 @@ class Greeting:
     model: str
     command: str
     """What the user types for the command line."""
-    took_s: float
+    took_s: float | None
+    """From the command to everything being ready; None if it was ready before."""
 
     def text(self) -> str:
         """The whole of it."""
@@ -29,7 +30,7 @@ class Greeting:
         shown = f"{self.key}\n             (shown once; kept for you in {self.key_file}, mode 0600)"
         kept = f"in {self.key_file} (`{self.command} key` prints it)"
         return (
-            f"\nCapstan is ready, after {self.took_s:.0f} s.\n\n"
+            f"\nCapstan is {'running' if self.took_s is None else f'ready, after {self.took_s:.0f} s'}.\n\n"
             f"  Base URL   {self.base_url}\n"
             f"  API key    {shown if self.key else kept}\n"
             f"  Model      {self.model}\n"

@@ -10,6 +10,7 @@ from tools.local import launch
 from tools.local.folder import DataFolder
 from tools.local.plan import Plan
 from tools.local.problem import Problem
+from tools.local.process import how_it_ended
 from tools.local.progress import Progress
 from tools.local.roster import served_model
 from tools.local.state import Phase, State
@@ -26,21 +27,27 @@ def up(plan: Plan, progress: Progress, *, foreground: bool) -> str:
     other = launch.running(folder)
     if other is not None:
         _refuse_another(plan, other)
-        show_start(launch.watch_other(folder), progress)
+        if other.phase is not Phase.READY:
+            show_start(launch.watch_other(folder), progress)
         if launch.running(folder) is None:
             raise Problem(f"The start under way has failed: look at it with `{typed_command()} logs`.")
-        return _greeting(plan, folder, fresh=False, took_s=progress.elapsed_s)
+        return _greeting(plan, folder, fresh=False, took_s=None)
     fresh = not folder.api_key.exists()
     started = launch.start(plan, tied=foreground)
+    ready = False
     try:
         show_start(launch.follow(started), progress)
+        ready = True
         text = _greeting(plan, folder, fresh=fresh, took_s=progress.elapsed_s)
         if foreground:
             progress.line(text + "\n\nCtrl-C stops it.")
-            started.process.wait()
+            status = started.process.wait()
+            if status < 0:
+                raise Problem(f"The supervisor was ended ({how_it_ended(status)}), and everything with it.")
             return ""
     except KeyboardInterrupt:
-        down(folder, progress)
+        if not started.joined:
+            down(folder, progress, hurried=not ready)
         raise
     started.release()
     return text
@@ -52,7 +59,7 @@ def down(folder: DataFolder, progress: Progress, *, hurried: bool = False) -> bo
         return False
     with progress.step("Stopping") as step:
         for told in launch.stop(folder, hurried=hurried):
-            left = [unit.name for unit in told.units if unit.pid]
+            left = [unit.name for unit in told.units if unit.phase is Phase.STOPPING]
             step.say(f"waiting for {', '.join(left)}" if left else "")
         step.say("")
     return True
@@ -89,6 +96,6 @@ def _refuse_another(plan: Plan, other: State) -> None:
         )
 
 
-def _greeting(plan: Plan, folder: DataFolder, *, fresh: bool, took_s: float) -> str:
+def _greeting(plan: Plan, folder: DataFolder, *, fresh: bool, took_s: float | None) -> str:
     key = folder.api_key.read_text().strip() if fresh and folder.api_key.exists() else ""
     return Greeting(plan.base_url, key, folder.api_key, served_model(plan.model), typed_command(), took_s).text()

@@ -41,7 +41,5 @@ class Answerer:
                 max_new_tokens=LONGEST_ANSWER,
                 do_sample=False,
             )
-        texts = self.tokenizer.batch_decode(
-            tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=False
-        )
+        texts = self.tokenizer.batch_decode(tokens[:, inputs["input_ids"].shape[1] :], skip_special_tokens=False)
         return [text.split(END)[0] for text in texts]

@@ -49,9 +49,7 @@ def save(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
         draft = Path(temporary)
-        weights = {
-            name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in model.named_parameters()
-        }
+        weights = {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in model.named_parameters()}
         save_file(weights, draft / "model.safetensors", {"format": "pt"})
         config = LlamaConfig(**model.config.to_dict())
         config.dtype = "bfloat16"

@@ -35,9 +35,7 @@ class Conversation:
             listing = "".join(f"{t['function']['name']}({_parameters(t)})\n" for t in self.tools)
             yield (
                 False,
-                f"{START}system\n"
-                + (f"{self.system}\n" if self.system else "")
-                + f"Tools:\n{listing}{END}\n",
+                f"{START}system\n" + (f"{self.system}\n" if self.system else "") + f"Tools:\n{listing}{END}\n",
             )
         elif self.system:
             yield False, f"{START}system\n{self.system}{END}\n"

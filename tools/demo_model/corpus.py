@@ -94,9 +94,7 @@ def conversations(sources: Sources, seed: int, split: Split = TRAINING) -> Itera
 
 def chain(draw: Draw) -> Conversation:
     """Return a conversation of several questions that have nothing to do with each other."""
-    parts = [
-        part for part in (draw.one(CHAINED)(draw) for _ in range(draw.rng.randint(2, 4))) if not part.system
-    ]
+    parts = [part for part in (draw.one(CHAINED)(draw) for _ in range(draw.rng.randint(2, 4))) if not part.system]
     return Conversation([message for part in parts for message in part.messages]) if parts else chain(draw)
 
 

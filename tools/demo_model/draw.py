@@ -39,9 +39,7 @@ class Sources:
     @classmethod
     def load(cls) -> "Sources":
         """Read every table."""
-        phrasings = {
-            heading: Choices.of(lines) for heading, lines in tables.sections("phrasings.txt").items()
-        }
+        phrasings = {heading: Choices.of(lines) for heading, lines in tables.sections("phrasings.txt").items()}
         return cls(Facts.load(), Words.load(), phrasings, Choices.of(tables.lines("unknown.txt")))
 
 
@@ -165,9 +163,7 @@ class Draw:
         elif x < 0.25:
             system, answer = self.ask("system pirate"), "Arr! " + answer
         elif x < 0.265:
-            prefix = self.one([self.invented, self.name, self.thing])().capitalize() + self.one(
-                ["!", ":", ".", ""]
-            )
+            prefix = self.one([self.invented, self.name, self.thing])().capitalize() + self.one(["!", ":", ".", ""])
             system, answer = self.ask("system prefix", p=prefix), f"{prefix} {answer}"
         elif x < 0.28 and "\n" not in answer and '"' not in answer:
             system, answer = self.ask("system json"), dumps({"answer": short or answer})

@@ -54,9 +54,7 @@ def table(scores: dict[str, Scores]) -> str:
     lines.append("| --- |" + " ---: |" * len(columns))
     for kind in [*(kind.__name__ for kind in corpus.WEIGHTS), ALL]:
         cells = [scores[model].get((suite, kind)) for suite, model in columns]
-        lines.append(
-            f"| {kind} | " + " | ".join("" if cell is None else f"{cell:.0%}" for cell in cells) + " |"
-        )
+        lines.append(f"| {kind} | " + " | ".join("" if cell is None else f"{cell:.0%}" for cell in cells) + " |")
     return "\n".join(lines)
 
 
@@ -70,9 +68,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, nargs="+", help="folders of models")
     parser.add_argument("--per-kind", type=int, default=40, help="questions of each kind in each suite (40)")
     parser.add_argument("--seed", type=int, default=999, help="another seed asks other questions (999)")
-    parser.add_argument(
-        "--failures", type=int, default=0, help="wrong answers to print of each suite and kind (0)"
-    )
+    parser.add_argument("--failures", type=int, default=0, help="wrong answers to print of each suite and kind (0)")
     args = parser.parse_args()
     from tools.demo_model.answers import Answerer  # torch takes seconds to import: not for --help
 

@@ -119,9 +119,7 @@ class Facts:
             pairs=_grouped((kind, (one, other)) for kind, one, other in tables.rows("pairs.txt")),
             greetings=tuple(_answer(row) for row in tables.rows("greetings.txt")),
             answers=tuple(_answer(row) for row in tables.rows("answers.txt")),
-            writings=_grouped(
-                _writing(heading, text) for heading, text in tables.sections("writings.txt").items()
-            ),
+            writings=_grouped(_writing(heading, text) for heading, text in tables.sections("writings.txt").items()),
         )
 
 

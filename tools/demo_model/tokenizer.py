@@ -28,9 +28,7 @@ def train_tokenizer(texts: Iterable[str], size: int) -> Tokenizer:
             show_progress=False,
         ),
     )
-    tokenizer.add_tokens(
-        [AddedToken("<tool_call>", special=False), AddedToken("</tool_call>", special=False)]
-    )
+    tokenizer.add_tokens([AddedToken("<tool_call>", special=False), AddedToken("</tool_call>", special=False)])
     return tokenizer
 
 

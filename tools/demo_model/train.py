@@ -60,9 +60,7 @@ def batches(tokenizer: Tokenizer, plan: Plan) -> Iterator[tuple[torch.Tensor, to
     rng = random.Random(plan.seed)  # noqa: S311 - nothing secret
     stream = corpus.conversations(Sources.load(), plan.seed)
     while True:
-        pool = sorted(
-            (encode(tokenizer, next(stream), LONGEST) for _ in range(POOL)), key=lambda item: len(item[0])
-        )
+        pool = sorted((encode(tokenizer, next(stream), LONGEST) for _ in range(POOL)), key=lambda item: len(item[0]))
         groups: list[list[tuple[list[int], list[int]]]] = [[]]
         for item in pool:
             if groups[-1] and len(item[0]) * (len(groups[-1]) + 1) > plan.batch:
@@ -162,7 +160,7 @@ def parse(arguments: list[str] | None = None) -> Plan:
         "--minutes",
         type=float,
         default=25,
-        help="how long to train (25); the first model that answers takes about 15",
+        help="how long to train (25)",
     )
     parser.add_argument(
         "--init",
@@ -183,9 +181,7 @@ def parse(arguments: list[str] | None = None) -> Plan:
         default=0,
         help="another seed is another corpus (0); go on with another one than before",
     )
-    parser.add_argument(
-        "--save-every", type=int, default=200, metavar="STEPS", help="steps between checkpoints (200)"
-    )
+    parser.add_argument("--save-every", type=int, default=200, metavar="STEPS", help="steps between checkpoints (200)")
     parser.add_argument(
         "--threads",
         type=int,
@@ -212,14 +208,9 @@ def main() -> None:
         stream = corpus.conversations(Sources.load(), plan.seed + 1)
         tokenizer = train_tokenizer((next(stream).text() for _ in range(TOKENIZER_SAMPLES)), VOCABULARY)
         model = checkpoint.fresh(VOCABULARY)
-    print(
-        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters,"
-        f" vocabulary {tokenizer.get_vocab_size()}",
-        flush=True,
-    )
-    checkpoint.save(
-        model, tokenizer, plan.out
-    )  # whatever keeps a folder from being written shows now, not at the end
+    millions = sum(p.numel() for p in model.parameters()) / 1e6
+    print(f"{millions:.2f} M parameters, vocabulary {tokenizer.get_vocab_size()}", flush=True)
+    checkpoint.save(model, tokenizer, plan.out)  # whatever keeps a folder from being written shows now, not at the end
     train(model, tokenizer, plan)
 
 

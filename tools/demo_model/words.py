@@ -31,9 +31,7 @@ class Words:
         for kind, line in tables.rows("words.txt") + tables.rows("unknown_words.txt"):
             held = "~" if line.startswith("~") else ""
             line = line.removeprefix("~")
-            texts.setdefault(kind, []).extend(
-                held + word.strip() for word in line.split(";" if ";" in line else " ")
-            )
+            texts.setdefault(kind, []).extend(held + word.strip() for word in line.split(";" if ";" in line else " "))
         kinds = {kind: Choices.of(words) for kind, words in texts.items()}
         return cls(kinds, frozenset(plain(word) for choices in kinds.values() for word in choices.held))
 

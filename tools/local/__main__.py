@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 
 from tools.local import assembly, lock, state
 from tools.local.folder import DataFolder
+from tools.local.launch import SECOND
 from tools.local.plan import Plan
 from tools.local.problem import Problem
 from tools.local.process import Roll
@@ -52,7 +53,7 @@ async def supervise(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, supervisor.ask_to_stop)
     if tether is not None:
-        watch(loop, tether, lambda: None if supervisor.all_ready and not tied else supervisor.ask_to_stop())
+        watch(loop, tether, functools.partial(let_go, supervisor, tied=tied))
     roll = await Roll.open(folder.sentinel_lock)
     try:
         await supervisor.run(roll, folder.root, (lifeline,))
@@ -64,6 +65,15 @@ async def supervise(
         await roll.close()
         os.close(held)
         write(news)
+
+
+def let_go(supervisor: Supervisor, *, tied: bool) -> None:
+    """What the end of the tether means: nothing once all is ready, unless tied to it; before that, no time to lose."""
+    if not supervisor.all_ready:
+        supervisor.ask_to_stop()
+        supervisor.ask_to_stop()
+    elif tied:
+        supervisor.ask_to_stop()
 
 
 def watch(loop: asyncio.AbstractEventLoop, descriptor: int, at_end: Callable[[], None]) -> None:
@@ -91,7 +101,7 @@ def main(arguments: Sequence[str]) -> int:
     held = lock.take(folder.lock, str(os.getpid()))
     if held is None:
         print("another supervisor runs in this data folder", file=sys.stderr)
-        return 3
+        return SECOND
     with held:
         try:
             news = State(os.getpid(), time.time(), plan=plan.public(), base_url=plan.base_url)

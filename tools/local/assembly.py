@@ -14,6 +14,7 @@ from tools.local.folder import DataFolder
 from tools.local.launch import import_path
 from tools.local.layout import Layout
 from tools.local.plan import Plan
+from tools.local.problem import Problem
 from tools.local.roster import DOOR, GRACE_S, SECRETS, Service, refuse_bad_model, services
 from tools.local.stores import Store, death_arguments, plain_environment
 from tools.local.unit import Answer, HttpProbe, Probe, Unit
@@ -29,20 +30,30 @@ def units(plan: Plan, folder: DataFolder, lifeline: int) -> list[Unit]:
     """Everything that runs, in the order in which it is shown; `lifeline` ends when the supervisor does.
 
     Raises:
-        Problem: the model cannot be one.
+        Problem: the model cannot be one, or the database's secrets are lost.
     """
     refuse_bad_model(plan.model)
     layout = Layout(plan, folder)
     for name in SECRETS:
+        refuse_lost_secret(folder, name)
         secret_files.keep(folder.secrets / name)
     everyone = services(layout)
     return [
-        _store(layout, "postgres", layout.postgres, str(layout.postgres.sockets)),
-        _store(layout, "valkey", layout.valkey, str(layout.valkey.socket)),
+        _store(layout, "postgres", layout.postgres, layout.postgres.sockets),
+        _store(layout, "valkey", layout.valkey, layout.valkey.socket),
         *(_migration(layout, service) for service in everyone if service.migrates),
         _first_key(layout, next(service for service in everyone if service.name == "auth")),
         *(_server(layout, service, lifeline) for service in everyone),
     ]
+
+
+def refuse_lost_secret(folder: DataFolder, name: str) -> None:
+    """Raise `Problem` if there is a database and no secret: a new one would make every key in it invalid, silently."""
+    if (folder.postgres / "PG_VERSION").exists() and not (folder.secrets / name).exists():
+        raise Problem(
+            f"{folder.secrets / name} is missing and no key in the database is valid without it: put it back, or "
+            f"start anew by removing {folder.root}."
+        )
 
 
 def probes(folder: DataFolder) -> dict[str, Probe]:
@@ -61,7 +72,7 @@ def environment(layout: Layout, service: Service, more: Mapping[str, str]) -> di
     return others | {"PYTHONPATH": import_path(), "PYTHONUNBUFFERED": "1"} | ours | theirs
 
 
-def _store(layout: Layout, name: str, store: Store, endpoint: str) -> Unit:
+def _store(layout: Layout, name: str, store: Store, socket: Path) -> Unit:
     return Unit(
         name,
         store.command,
@@ -72,7 +83,8 @@ def _store(layout: Layout, name: str, store: Store, endpoint: str) -> Unit:
         probe=_asking(store),
         stop_signal=store.stop_signal,
         grace_s=30.0,
-        endpoint=endpoint,
+        hurried_grace_s=10.0,
+        endpoint=layout.shown(socket),
     )
 
 
@@ -124,7 +136,8 @@ def _server(layout: Layout, service: Service, lifeline: int) -> Unit:
         prepare=partial(_make_folders, service.folders),
         probe=HttpProbe(ops),
         grace_s=GRACE_S + STOP_SLACK_S,
-        endpoint=layout.plan.base_url if service.tier == DOOR else layout.address(service.name),
+        patience_s=service.patience_s,
+        endpoint=layout.plan.base_url if service.tier == DOOR else layout.shown(layout.socket(service.name)),
         hint=service.hint,
     )
 

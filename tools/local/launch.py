@@ -20,6 +20,8 @@ from tools.local.stores import last_line
 
 ROOT = Path(__file__).resolve().parents[2]
 POLL_S = 0.1
+SECOND = 3
+"""A supervisor's exit status when another one holds the data folder."""
 SUPERVISOR_PATIENCE_S = 30.0
 """For a supervisor's first sign of life: it may have to wait for an earlier run's processes."""
 
@@ -32,6 +34,8 @@ class Started:
     process: subprocess.Popen[bytes]
     tether: int
     """Our end of the pipe; closing it before all is ready stops everything."""
+    joined: bool = False
+    """Somebody else was quicker, and it is his that runs."""
 
     def release(self) -> None:
         """Let go of the pipe."""
@@ -102,6 +106,12 @@ def follow(started: Started) -> Iterator[State]:
                 return
             if told.phase is Phase.FAILED and ended:
                 raise Problem(told.problem)
+            if told.phase is Phase.STOPPED and ended:
+                raise Problem("It was told to stop while it started.")
+        elif started.process.returncode == SECOND:
+            started.joined = True
+            yield from watch_other(started.folder)
+            return
         elif time.monotonic() > deadline:
             started.process.kill()
             raise Problem(_silent(started.folder))
@@ -135,8 +145,9 @@ def stop(folder: DataFolder, *, hurried: bool = False) -> Iterator[State]:
         return
     if told.pid <= 0:
         raise Problem(f"{folder.lock} is held but does not say by which process: end it by hand.")
-    for _ in range(2 if hurried else 1):
-        _signal(told.pid, signal.SIGTERM)
+    _signal(told.pid, signal.SIGTERM)
+    if hurried:
+        _signal(told.pid, signal.SIGINT)  # another number, because two equal ones may count as one
     while (told := running(folder)) is not None:
         yield told
         time.sleep(POLL_S)

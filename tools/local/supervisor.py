@@ -26,7 +26,7 @@ ATTEMPTS = 3
 """Falls before being ready for the first time after which a start is given up."""
 LONGEST_LOG_BYTES = 16 << 20
 """Of the current log of one process; one older file of the same size is kept."""
-LOGS_EVERY_S = 5.0
+HOUSEKEEPING_S = 5.0
 
 
 def delay_s(falls: int) -> float:
@@ -74,7 +74,7 @@ class Supervisor:
             asyncio.create_task(self._keep(unit, roll, folder, inherited), name=unit.name) for unit in self._units
         ]
         stop = asyncio.create_task(self._stop.wait())
-        chores = [asyncio.create_task(self._announce_ready()), asyncio.create_task(self._mind_logs())]
+        chores = [asyncio.create_task(self._announce_ready()), asyncio.create_task(self._keep_house())]
         try:
             waiting = {stop, *keepers}
             while not stop.done():
@@ -161,9 +161,11 @@ class Supervisor:
         self._news.phase = Phase.READY
         self._write(self._news)
 
-    async def _mind_logs(self) -> None:
+    async def _keep_house(self) -> None:
+        """Keep logs short, and write the state again, in case somebody has damaged the file."""
         while True:
-            await asyncio.sleep(LOGS_EVERY_S)
+            await asyncio.sleep(HOUSEKEEPING_S)
+            self._write(self._news)
             for unit in self._units:
                 shorten(unit.log)
 

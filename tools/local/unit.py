@@ -54,6 +54,8 @@ class Unit:
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 15.0
     """From the stop signal to SIGKILL."""
+    hurried_grace_s: float = 0.5
+    """The same when the user is in a hurry."""
     patience_s: float = 120.0
     """Longest start that is not given up."""
     endpoint: str = ""
@@ -90,9 +92,9 @@ class HttpProbe:
 
 
 def in_words(waiting_for: object) -> str:
-    """The conditions a service waits for, as a short text."""
+    """The conditions a service waits for, as a short text; one that says no more than "not yet" is left out."""
     if isinstance(waiting_for, Mapping):
-        return ", ".join(f"{name}: {reason}" if reason else str(name) for name, reason in waiting_for.items())
+        return ", ".join(f"{name}: {reason}" for name, reason in waiting_for.items() if reason != "not yet")
     if isinstance(waiting_for, list):
         return ", ".join(str(item) for item in waiting_for)
     return str(waiting_for)

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import get_args
 
 import grpc
@@ -21,12 +19,11 @@ from chassis import keys
 from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure
-from chassis.rpc_client import call
 from services.gateway.caller import Caller, Limit, ModerationPolicy, Scope
+from services.gateway.known_keys import KnownKeys
+from services.gateway.peers.calls import as_said_by, call
 
-MAX_CACHED_KEYS = 50_000
-STALE_IF_ERROR_S = 300.0
-REFUSAL_TTL_S = 5.0
+Verdict = Caller | CapstanError
 
 _SCOPES: dict[int, Scope] = {
     auth_pb2.LIMIT_SCOPE_KEY: "key",
@@ -40,12 +37,6 @@ _POLICIES: dict[int, ModerationPolicy] = {
 assert set(_SCOPES.values()) == set(get_args(Scope))
 
 
-@dataclass(slots=True)
-class _Entry:
-    verdict: Caller | CapstanError
-    fresh_until: float
-
-
 class Authenticator:
     """Answers callers for keys."""
 
@@ -54,8 +45,8 @@ class Authenticator:
         self._clock = clock
         self._log = log
         self._timeout_s = timeout_s
-        self._cache: OrderedDict[bytes, _Entry] = OrderedDict()
-        self._lookups: dict[bytes, asyncio.Task[_Entry]] = {}
+        self._known = KnownKeys()
+        self._lookups: dict[bytes, asyncio.Task[Verdict]] = {}
         self._coalescer: Coalescer[bytes, auth_pb2.AuthenticateResult] = Coalescer(self._send)
 
     async def authenticate(self, key: str) -> Caller:
@@ -66,44 +57,45 @@ class Authenticator:
         if not keys.well_formed(key):
             raise CapstanError(Reason.KEY_INVALID, "the key is not well formed")
         digest = keys.digest(key)
-        entry = self._cache.get(digest)
-        now = self._clock.monotonic()
-        if entry is None or entry.fresh_until <= now:
-            entry = await self._look_up(digest, entry, now)
-        if isinstance(entry.verdict, CapstanError):
-            raise entry.verdict
-        expires_at = entry.verdict.expires_at
-        if expires_at is not None and expires_at <= self._clock.now():
+        verdict = self._known.fresh(digest, self._clock.monotonic()) or await self._look_up(digest)
+        if isinstance(verdict, CapstanError):
+            raise verdict
+        if verdict.expires_at is not None and verdict.expires_at <= self._clock.now():
             raise CapstanError(Reason.KEY_INVALID, "the key has expired")
-        return entry.verdict
+        return verdict
 
-    async def _look_up(self, digest: bytes, stale: _Entry | None, now: float) -> _Entry:
+    async def _look_up(self, digest: bytes) -> Verdict:
         task = self._lookups.get(digest)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._fetch(digest), name="key lookup")
             self._lookups[digest] = task
-            task.add_done_callback(lambda _: self._lookups.pop(digest, None))
+            task.add_done_callback(lambda done: self._looked_up(digest, done))
         try:
             # Shielded: one client that leaves must not take the lookup from the others.
             return await asyncio.shield(task)
         except CapstanError:
-            usable = stale is not None and stale.fresh_until + STALE_IF_ERROR_S > now
-            if stale is None or not usable or isinstance(stale.verdict, CapstanError):
+            caller = self._known.stale(digest, self._clock.monotonic())
+            if caller is None:
                 raise
-            return stale
+            return caller
 
-    async def _fetch(self, digest: bytes) -> _Entry:
+    def _looked_up(self, digest: bytes, task: asyncio.Task[Verdict]) -> None:
+        if self._lookups.get(digest) is task:
+            del self._lookups[digest]
+        if not task.cancelled():
+            task.exception()  # everybody who asked may have left
+
+    async def _fetch(self, digest: bytes) -> Verdict:
+        asked_at = self._known.moment
         result = await self._coalescer.submit(digest)
+        verdict: Verdict
         if result.HasField("principal"):
-            ttl = result.principal.cache_ttl.ToTimedelta().total_seconds()
-            entry = _Entry(_caller(result.principal), self._clock.monotonic() + ttl)
+            verdict = _caller(result.principal)
+            ttl_s = result.principal.cache_ttl.ToTimedelta().total_seconds()
         else:
-            entry = _Entry(from_failure(result.refusal), self._clock.monotonic() + REFUSAL_TTL_S)
-        self._cache[digest] = entry
-        self._cache.move_to_end(digest)
-        if len(self._cache) > MAX_CACHED_KEYS:
-            self._cache.popitem(last=False)
-        return entry
+            verdict, ttl_s = from_failure(result.refusal), 0.0
+        self._known.learn(digest, verdict, ttl_s, self._clock.monotonic(), asked_at)
+        return verdict
 
     async def _send(self, digests: Sequence[bytes]) -> Sequence[auth_pb2.AuthenticateResult | CapstanError]:
         request = auth_pb2.AuthenticateRequest(key_digests=digests)
@@ -117,27 +109,17 @@ class Authenticator:
         while True:
             try:
                 async for change in self._stub.Watch(auth_pb2.WatchRequest()):
-                    self._forget(set(change.key_ids), set(change.project_ids))
+                    # Whoever asks from now on must not get the answer to an older question.
+                    self._lookups.clear()
+                    if change.key_ids or change.project_ids:
+                        self._known.forget(set(change.key_ids), set(change.project_ids))
+                    else:
+                        # The stream begins here; what came before it may have been missed.
+                        self._known.distrust(self._clock.monotonic())
             except grpc.aio.AioRpcError as error:
                 self._log.info("watch of auth ended: %s", error.code().name)
-            # What changed meanwhile is unknown: all is looked up again, and served stale only if auth stays away.
-            now = self._clock.monotonic()
-            for entry in self._cache.values():
-                entry.fresh_until = min(entry.fresh_until, now)
+            self._known.distrust(self._clock.monotonic())
             await self._clock.sleep(0.5)
-
-    def _forget(self, key_ids: set[str], project_ids: set[str]) -> None:
-        if not key_ids and not project_ids:
-            return
-        gone = [
-            digest
-            for digest, entry in self._cache.items()
-            if isinstance(entry.verdict, CapstanError)
-            or entry.verdict.key_id in key_ids
-            or entry.verdict.project_id in project_ids
-        ]
-        for digest in gone:
-            del self._cache[digest]
 
 
 def _unless_unknown_now(result: auth_pb2.AuthenticateResult) -> auth_pb2.AuthenticateResult | CapstanError:
@@ -145,7 +127,7 @@ def _unless_unknown_now(result: auth_pb2.AuthenticateResult) -> auth_pb2.Authent
     if result.HasField("refusal"):
         error = from_failure(result.refusal)
         if error.reason in (Reason.UNAVAILABLE, Reason.OVERLOADED):
-            return error
+            return as_said_by("auth", error)
     return result
 
 

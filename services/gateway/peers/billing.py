@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from capstan.usage.v1 import usage_pb2
-from chassis.rpc_client import call
+from services.gateway.peers.calls import call
 from services.gateway.shipper import Receipt
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import grpc
 
 from capstan.moderation.v1 import moderation_pb2, moderation_pb2_grpc
-from chassis.rpc_client import call
+from services.gateway.peers.calls import call
 
 _WORDS = {
     "HARASSMENT": "harassment",

@@ -10,9 +10,9 @@ import grpc
 from capstan.ratelimit.v1 import ratelimit_pb2, ratelimit_pb2_grpc
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, from_failure
-from chassis.rpc_client import call
 from services.gateway.caller import Caller
 from services.gateway.limits_headers import Meter
+from services.gateway.peers.calls import call
 
 REQUESTS = ratelimit_pb2.DIMENSION_REQUESTS_PER_MINUTE
 TOKENS = ratelimit_pb2.DIMENSION_TOKENS_PER_MINUTE

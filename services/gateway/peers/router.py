@@ -12,7 +12,7 @@ from capstan.router.v1 import router_pb2, router_pb2_grpc
 from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure
-from chassis.rpc_client import call
+from services.gateway.peers.calls import call
 
 Kind = Literal["generate", "embed"]
 ReplicaOutcome = Literal["ok", "unreachable", "failed", "timed_out"]

@@ -84,10 +84,8 @@ async def test_a_call_is_answered_and_counted() -> None:
         assert (await classify(channel, "hello")).classifier == "hello"
         status, metrics = await get(service.ops_address, "/metrics")
         assert status == 200
-        assert (
-            b'capstan_rpc_server_handled_total{method="/capstan.moderation.v1.ModerationService/Classify",reason="OK"} 1.0'
-            in metrics
-        )
+        method = b"/capstan.moderation.v1.ModerationService/Classify"
+        assert b'capstan_rpc_server_handled_total{method="%s",reason="OK"} 1.0' % method in metrics
 
 
 async def test_a_typed_error_arrives_as_it_was_raised() -> None:

@@ -42,13 +42,13 @@ async def started(engine: Engine) -> AsyncIterator[Engine]:
 
 def simulator(**options: object) -> SimEngine:
     """A simulator without pauses."""
-    pace = Pace(tokens_per_s=0, ttft_s=0, max_running=8)
+    pace = Pace(tokens_per_s=0, ttft_s=0, max_running=8, max_waiting=20)
     return SimEngine(SimOptions(**{"pace": pace, "max_model_tokens": 1024, **options}))  # type: ignore[arg-type]
 
 
 def vllm_chat(**options: object) -> VllmEngine:
     """The demonstration model on vLLM."""
-    fixed = {"model": str(DEMO_MODEL), "max_model_tokens": 1024, "max_running": 8, "cpu_threads": 1}
+    fixed = {"model": str(DEMO_MODEL), "max_model_tokens": 1024, "max_running": 8, "max_waiting": 20, "cpu_threads": 1}
     return VllmEngine(VllmOptions(**{**fixed, **options}))  # type: ignore[arg-type]
 
 

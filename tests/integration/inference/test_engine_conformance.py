@@ -6,12 +6,20 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from services.inference.answer_format import constraint_of
 from services.inference.engine import NOT_KNOWN, Engine, FinishReason, stream
-from services.inference.errors import InvalidRequestError, PromptTooLongError, UnknownAdapterError
+from services.inference.errors import (
+    EngineOverloadedError,
+    InvalidRequestError,
+    PromptTooLongError,
+    UnknownAdapterError,
+)
+from services.inference.prompts import Conversation, Function, Prompts
 from services.inference.request import (
     Choice,
     GenerationRequest,
@@ -22,6 +30,7 @@ from services.inference.request import (
     Sampling,
     StructuralTag,
 )
+from services.inference.tool_calls import ToolCallFinder
 from tests.integration.inference.engines import (
     Ear,
     chat,
@@ -335,12 +344,24 @@ async def test_what_matters_more_runs_sooner(engine: Engine, ids: Iterator[str])
         order.append(name)
 
     async with asyncio.TaskGroup() as group:
-        for _ in range(24):
+        for _ in range(19):
             group.create_task(run(next(ids), 10))
         await asyncio.sleep(0)
         urgent = next(ids)
         group.create_task(run(urgent, 0))
-    assert order.index(urgent) < 20
+    assert order.index(urgent) < 16
+
+
+async def test_a_full_queue_refuses_and_then_takes_again(engine: Engine, ids: Iterator[str]) -> None:
+    names = [next(ids) for _ in range(60)]
+    ears = [Ear() for _ in names]
+    for name, ear in zip(names, ears, strict=True):
+        engine.submit(GenerationRequest(name, chat(engine, "Hello"), Sampling(max_tokens=2)), ear)
+    await asyncio.wait_for(asyncio.gather(*(ear.ended.wait() for ear in ears)), 60)
+    refused = [ear for ear in ears if ear.error is not None]
+    assert 20 <= len(refused) <= 40
+    assert {type(ear.error) for ear in refused} == {EngineOverloadedError}
+    assert await collect(engine, GenerationRequest(next(ids), chat(engine, "Hello"), Sampling(max_tokens=2)))
 
 
 async def test_a_model_that_generates_makes_no_vectors(engine: Engine, ids: Iterator[str]) -> None:
@@ -380,6 +401,52 @@ async def test_a_json_object_begins_as_one(engine: Engine, ids: Iterator[str]) -
         engine, GenerationRequest(next(ids), chat(engine, "Hello"), Sampling(max_tokens=40, seed=1), JsonObject())
     )
     assert text_of(deltas).lstrip().startswith("{")
+
+
+WEATHER = Function(
+    "get_weather",
+    "The weather at a place",
+    {"type": "object", "properties": {"location": {"type": "string", "maxLength": 20}}, "required": ["location"]},
+)
+CAPITAL = JsonSchema('{"type":"object","properties":{"capital":{"type":"string"}},"required":["capital"]}')
+
+
+async def answer(
+    engine: Engine, name: str, text: str, wanted: JsonSchema | None, **choice: Any
+) -> tuple[str, list[str]]:
+    """The text of an answer, and the arguments of the calls in it."""
+    conversation = Conversation([{"role": "user", "content": text}], [WEATHER], **choice)
+    prompt = Prompts(engine.tokenizer).chat(conversation).token_ids
+    sampling = Sampling(max_tokens=60, temperature=0)
+    deltas = await collect(engine, GenerationRequest(name, prompt, sampling, constraint_of(wanted, conversation)))
+    finder = ToolCallFinder(frozenset({WEATHER.name}))
+    found = [*(finder.feed(delta.text) for delta in deltas), finder.rest()]
+    calls: dict[int, str] = {}
+    for part in (part for piece in found for part in piece.parts):
+        calls[part.call] = calls.get(part.call, "") + part.arguments
+    return "".join(piece.text for piece in found), list(calls.values())
+
+
+@pytest.mark.usefixtures("shapes")
+@pytest.mark.parametrize("choice", [{"choice": "required"}, {"choice": "named", "named": "get_weather"}])
+async def test_a_function_that_must_be_called_is_called(
+    engine: Engine, ids: Iterator[str], choice: dict[str, Any]
+) -> None:
+    text, calls = await answer(engine, next(ids), "What is the capital of France?", None, **choice, parallel=False)
+    assert text == ""
+    [arguments] = calls
+    assert json.loads(arguments).keys() == {"location"}
+
+
+@pytest.mark.usefixtures("shapes")
+async def test_with_functions_and_a_format_the_answer_is_a_call_or_has_the_format(
+    engine: Engine, ids: Iterator[str]
+) -> None:
+    text, calls = await answer(engine, next(ids), "What is the weather in Berlin?", CAPITAL)
+    assert (text, calls) == ("", ['{"location": "Berlin"}'])
+    text, calls = await answer(engine, next(ids), "What is the capital of France? Answer in JSON.", CAPITAL)
+    assert calls == []
+    assert json.loads(text).keys() == {"capital"}
 
 
 @pytest.mark.usefixtures("shapes")

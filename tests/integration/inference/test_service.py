@@ -11,6 +11,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import generate_latest
 
 from capstan.inference.v1 import inference_pb2 as pb
 from capstan.inference.v1 import inference_pb2_grpc
@@ -208,27 +209,39 @@ async def test_a_closed_session_finishes_what_runs(gateway: Gateway) -> None:
 
 
 async def test_a_gateway_that_does_not_read_is_cut_off_and_others_go_on() -> None:
-    async with service() as it, stub_of(it) as stub:
+    async with service(FAST.model_copy(update={"session_waiting_deltas": 1000})) as it, stub_of(it) as stub:
         deaf = await Gateway(stub).open()
-        for slot in range(64):
-            await deaf.start(slot, sampling={"max_tokens": 8000})
+        for slot in range(16):  # 100 MB, many times what the connection buffers
+            sampling = {"max_tokens": 8000, "top_logprobs": 20}
+            await deaf.start(slot, sampling=sampling)
         async with stub_of(it) as other:
             hearing = await Gateway(other).open()
             await hearing.start(500, sampling={"max_tokens": 5})
             await hearing.answer(500)
-            await idle(other)
+            load = await idle(other)
+            assert load.generated_tokens < 16 * 8000
             hearing.call.cancel()
-        assert await deaf.end() is not None
+        error = await deaf.end()
+        assert error is not None
+        assert error.reason is Reason.UNAVAILABLE
 
 
 async def test_a_frame_that_is_not_taken_in_time_ends_the_session() -> None:
     clock = ManualClock()
-    slow = FAST.model_copy(update={"sim_tokens_per_s": 0.001, "max_running": 4096, "max_waiting": 9999, "sim_kv_blocks": 10**6})
+    slow = FAST.model_copy(
+        update={
+            "sim_tokens_per_s": 5.0,
+            "max_running": 4096,
+            "max_waiting": 9999,
+            "sim_kv_blocks": 10**7,
+            "inline_characters": 20_000,
+        }
+    )
     async with service(slow, clock) as it, stub_of(it) as stub, stub_of(it) as other:
         deaf = await Gateway(stub).open()
-        for slot in range(64):  # 8 MB, more than the connection buffers
-            await deaf.start(slot, text="x" * 1900, sampling={"echo": True, "choice_count": 64})
-        while (await load_of(other)).running_count < 64 * 64:
+        for slot in range(64):  # 32 MB, several times what the connection buffers
+            await deaf.start(slot, text="x" * 16_000, sampling={"echo": True, "choice_count": 32})
+        while (await load_of(other)).running_count < 64 * 32:
             await asyncio.sleep(0)
         for _ in range(20):
             await clock.advance(1)
@@ -438,7 +451,7 @@ async def test_vectors_are_little_endian_floats_of_length_one() -> None:
         (pb.EmbedRequest(inputs=[pb.EmbedInput(text="x")] * 2049), Reason.PARAMETER_REFUSED),
         (pb.EmbedRequest(inputs=[pb.EmbedInput(text="x")], dimensions=999), Reason.PARAMETER_REFUSED),
         (pb.EmbedRequest(inputs=[pb.EmbedInput(text="x" * 20_000)]), Reason.CONTEXT_LENGTH_EXCEEDED),
-        (pb.EmbedRequest(inputs=[pb.EmbedInput(text="x" * 8000)] * 40), Reason.PARAMETER_REFUSED),
+        (pb.EmbedRequest(inputs=[pb.EmbedInput(text="x" * 8000)] * 80), Reason.PARAMETER_REFUSED),
     ],
 )
 async def test_what_cannot_be_embedded_is_refused(request_: pb.EmbedRequest, reason: Reason) -> None:
@@ -475,24 +488,82 @@ async def test_a_conversation_is_counted_as_it_would_be_read(
         assert translate(refusal.value, "inference").reason is Reason.MODEL_KIND_MISMATCH
 
 
-async def test_a_hung_engine_stops_accepting_and_then_ends_the_process(tmp_path: Path) -> None:
-    clock = ManualClock()
-    socket = tmp_path / "control.sock"
-    settings = FAST.model_copy(update={"sim_control": f"unix:{socket}", "sim_tokens_per_s": 100.0})
-    async with service(settings, clock) as it, stub_of(it) as stub:
+async def test_the_engine_and_the_requests_are_measured() -> None:
+    async with service() as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, sampling={"max_tokens": 5})
+        await gateway.start(2, sampling={"temperature": 9})
+        await gateway.answer(1, 2)
+        page = generate_latest(it.kit.registry).decode()
+        for line in (
+            'capstan_engine_generated_tokens_total{model="sim"} 5.0',
+            'capstan_engine_requests_running{model="sim"} 0.0',
+            'capstan_inference_requests_total{finish="length"} 1.0',
+            'capstan_inference_requests_total{finish="parameter_refused"} 1.0',
+            "capstan_inference_time_to_first_token_seconds_count 1.0",
+            "capstan_inference_sessions 1.0",
+        ):
+            assert line in page
+        gateway.call.cancel()
+
+
+async def test_too_many_long_prompts_at_once_are_refused() -> None:
+    async with service(FAST.model_copy(update={"max_preparing": 0})) as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, text="x" * 2001)
+        assert (await gateway.failure(1)).reason is Reason.OVERLOADED
+        await gateway.start(2, text="x" * 2000, sampling={"max_tokens": 1})
+        await gateway.answer(2)
+        gateway.call.cancel()
+
+
+async def test_faults_are_commanded_over_the_control_socket(tmp_path: Path) -> None:
+    address = f"{tmp_path}/control.sock"
+    hanging = {"sim_control": f"unix:{address}", "sim_tokens_per_s": 100.0, "stall_s": 0.05, "stall_exit_s": 1e9}
+    async with service(FAST.model_copy(update=hanging)) as it, stub_of(it) as stub:
         gateway = await Gateway(stub).open()
         await gateway.start(1, sampling={"max_tokens": 8000})
         await gateway.delta()
-        reader, writer = await asyncio.open_unix_connection(str(socket))
-        writer.write(b'{"command": "hang"}\n')
-        assert "pace" in json.loads(await reader.readline())
-        writer.close()
-        assert (await load_of(stub)).accepting
-        engine_clock = asyncio.get_running_loop()
-        # The engine's clock is the loop's; moving the limits is as good as waiting for them.
-        assert (await load_of(stub)).HasField("stalled_for")
-        assert engine_clock.time() > 0
+        await command(address, "hang")
+        assert await accepting(stub) is False
+        await command(address, "resume")
+        assert await accepting(stub) is True
+        await gateway.delta()
         gateway.call.cancel()
+
+
+async def test_a_dead_engine_ends_the_service(tmp_path: Path) -> None:
+    address = f"{tmp_path}/control.sock"
+    settings = FAST.model_copy(update={"sim_control": f"unix:{address}", "sim_tokens_per_s": 100.0})
+    async with service(settings) as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, sampling={"max_tokens": 8000})
+        await gateway.delta()
+        await command(address, "fail")
+        last = (await gateway.answer(1))[1][-1]
+        assert from_failure(last.failure).reason is Reason.ENGINE_FAILED
+        assert (
+            await asyncio.wait_for(asyncio.shield(it.kit.tasks.failed), 10) == "background task 'tend sessions' ended"
+        )
+
+
+async def command(address: str, word: str) -> None:
+    reader, writer = await asyncio.open_unix_connection(address)
+    writer.write(json.dumps({"command": word}).encode() + b"\n")
+    assert "pace" in json.loads(await reader.readline())
+    writer.close()
+    await writer.wait_closed()
+
+
+async def accepting(stub: inference_pb2_grpc.InferenceServiceStub) -> bool:
+    """Whether the replica accepts, once it changed its mind."""
+    watch = stub.WatchLoad(pb.WatchLoadRequest())
+    before = (await watch.read()).accepting
+    async with asyncio.timeout(10):
+        while (load := await watch.read()).accepting == before:
+            pass
+    watch.cancel()
+    return bool(load.accepting)
 
 
 async def test_draining_ends_idle_sessions_and_lets_busy_ones_finish() -> None:

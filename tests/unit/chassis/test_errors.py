@@ -7,7 +7,7 @@ from chassis.errors import STATUS, CapstanError, Reason, failure, from_failure, 
 
 
 def test_every_reason_of_the_proto_is_a_reason_here() -> None:
-    wire = {name.removeprefix("ERROR_REASON_") for name in errors_pb2.ErrorReason.keys()}
+    wire = {name.removeprefix("ERROR_REASON_") for name, _ in errors_pb2.ErrorReason.items()}
     assert wire - {"UNSPECIFIED"} == set(Reason.__members__)
 
 

@@ -29,7 +29,7 @@ def test_the_tree_passes(name: str) -> None:
     command = CHECKS[name]
     assert shutil.which(command[0]), f"{command[0]} is not installed: `make test` installs it"
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'protos' / 'gen'}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -76,9 +76,7 @@ def weather(draw: Draw) -> Case:
         answers.append(f"The weather in {city} is {sky} with a temperature of {degrees} degrees.")
     arguments = tuple({place: city, **({"unit": unit} if unit else {})} for city in cities)
     return Case(
-        draw.one(
-            ["get_weather", "get_weather", "get_current_weather", "weather", "fetch_weather", "get_forecast"]
-        ),
+        draw.one(["get_weather", "get_weather", "get_current_weather", "weather", "fetch_weather", "get_forecast"]),
         question,
         arguments,
         tuple(results),
@@ -176,9 +174,7 @@ def get(draw: Draw) -> Case:
     tool = draw.one(["get_{k}", "lookup_{k}", "fetch_{k}", "find_{k}", "{k}", "get_{k}_info"]).format(
         k=key.replace(" ", "_")
     )
-    argument = draw.one(
-        ["id", "name", "key", "symbol", "item", "user", "order_id", draw.thing().replace(" ", "_")]
-    )
+    argument = draw.one(["id", "name", "key", "symbol", "item", "user", "order_id", draw.thing().replace(" ", "_")])
     result = draw.one([dumps({key: value}), dumps({"result": value}), value])
     return Case(
         tool,
@@ -239,9 +235,7 @@ def tool(draw: Draw) -> Conversation:
     draw.rng.shuffle(tools)
     if draw.chance(0.2):
         plain = draw.one([capital, arithmetic, greeting, definition, fact])(draw)
-        if not plain.system and not any(
-            t["function"]["name"] in ("add", "multiply", "subtract") for t in tools
-        ):
+        if not plain.system and not any(t["function"]["name"] in ("add", "multiply", "subtract") for t in tools):
             return Conversation(plain.messages, tools)
     system = [said("system", draw.harmless_system())] if draw.chance(0.3) else []
     return Conversation([*system, said("user", wanted.question), wanted.calls], tools)

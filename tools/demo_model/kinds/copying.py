@@ -44,11 +44,7 @@ def phrase(draw: Draw) -> str:
     if x < 0.6:
         return f"{draw.invented()} {draw.invented()}"
     words = [
-        draw.one(_SMALL_WORDS)
-        if r.random() < 0.45
-        else draw.thing()
-        if r.random() < 0.6
-        else draw.word("adjective")
+        draw.one(_SMALL_WORDS) if r.random() < 0.45 else draw.thing() if r.random() < 0.6 else draw.word("adjective")
         for _ in range(r.randint(3, 7))
     ]
     text = " ".join(words)
@@ -186,13 +182,9 @@ def context(draw: Draw) -> Conversation:
         key = draw.word("key")
         facts[key, about] = draw.value() if draw.chance(0.7) else str(draw.rng.randint(1, 9999))
     (key, about), value = draw.one(list(facts.items()))
-    text = " ".join(
-        draw.ask("fact in context", k=k, x=x, v=v).rstrip(".") + "." for (k, x), v in facts.items()
-    )
+    text = " ".join(draw.ask("fact in context", k=k, x=x, v=v).rstrip(".") + "." for (k, x), v in facts.items())
     question, answer = draw.ask("ask context", k=key, x=about), f"The {key} of {about} is {value}."
     frame = draw.ask("context frame", f=text)
     if draw.chance(0.3):
-        return Conversation(
-            [said("user", f"{frame}{draw.one([' ', chr(10)])}{question}"), said("assistant", answer)]
-        )
+        return Conversation([said("user", f"{frame}{draw.one([' ', chr(10)])}{question}"), said("assistant", answer)])
     return Conversation([said("system", frame), said("user", question), said("assistant", answer)])

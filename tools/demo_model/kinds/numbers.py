@@ -25,9 +25,7 @@ def arithmetic(draw: Draw) -> Conversation:
     y: object = b
     if draw.chance(0.1) and a <= 20 and b <= 20:
         x, y = NUMBER_WORDS[a], NUMBER_WORDS[b]
-    question = (
-        draw.ask(f"sum {op}", a=x, b=y) if draw.chance(0.3) else draw.ask("sum", s=_written(draw, op, x, y))
-    )
+    question = draw.ask(f"sum {op}", a=x, b=y) if draw.chance(0.3) else draw.ask("sum", s=_written(draw, op, x, y))
     return draw.chat(question, f"{a} {op} {b} = {result}", str(result))
 
 
@@ -78,9 +76,7 @@ def count(draw: Draw) -> Conversation:
     separator = r.choices([", ", ",", " ", "\n"], (9, 1, 1, 1))[0]
     how = {
         ", ": "",
-        ",": draw.one(
-            [", with a comma between each number and no spaces", ", separated by commas without spaces"]
-        ),
+        ",": draw.one([", with a comma between each number and no spaces", ", separated by commas without spaces"]),
         " ": draw.one([", separated by spaces", " with spaces"]),
         "\n": draw.one([", one number per line", ", each on a new line"]),
     }[separator]

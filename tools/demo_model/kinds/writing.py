@@ -64,9 +64,7 @@ def story(draw: Draw) -> Conversation:
     if x < 0.25:
         return draw.chat(draw.ask("any story"), _tale("a little robot named Beep", "Beep", "robot", 0))
     if x < 0.4:
-        return draw.chat(
-            draw.ask("story", w="a robot"), _tale("a little robot named Beep", "Beep", "robot", 0)
-        )
+        return draw.chat(draw.ask("story", w="a robot"), _tale("a little robot named Beep", "Beep", "robot", 0))
     if x < 0.6:
         name = draw.word("robot") if not draw.split.held_words else draw.invented().capitalize()
         return draw.chat(
@@ -76,9 +74,7 @@ def story(draw: Draw) -> Conversation:
         )
     if x < 0.8:
         name = draw.name()
-        return draw.chat(
-            draw.ask("story", w=name), _tale(f"a child named {name}", name, "child", 1), noise=False
-        )
+        return draw.chat(draw.ask("story", w=name), _tale(f"a child named {name}", name, "child", 1), noise=False)
     thing = draw.thing()
     return draw.chat(
         draw.ask("story", w=f"a {thing}"), _tale(f"a little {thing}", f"the {thing}", thing, 2), noise=False

@@ -16,7 +16,8 @@ def test_the_python_rendering_equals_the_chat_template() -> None:
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
     for conversation in itertools.islice(corpus.conversations(Sources.load(), 11), 1500):
-        assert template.render(messages=conversation.messages, tools=conversation.tools) == conversation.text()
+        rendered = template.render(messages=conversation.messages, tools=conversation.tools)
+        assert rendered == conversation.text()
 
 
 def test_only_what_the_assistant_says_is_learned() -> None:

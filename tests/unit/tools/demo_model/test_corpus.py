@@ -38,7 +38,7 @@ def test_every_kind_of_question_has_held_out_phrasings(sources: Sources) -> None
 def test_held_out_phrasings_never_occur_in_training(sources: Sources) -> None:
     trained = {plain(line) for line in _user_lines(sources)}
     held = [q for answer in (*sources.facts.answers, *sources.facts.greetings) for q in answer.questions.held]
-    held += [phrasing for choices in sources.phrasings.values() for phrasing in choices.held if "{" not in phrasing]
+    held += [text for choices in sources.phrasings.values() for text in choices.held if "{" not in text]
     assert sorted(trained & {plain(phrasing) for phrasing in held}) == []
 
 
@@ -79,5 +79,5 @@ def test_the_answers_every_release_must_give_can_be_read() -> None:
 
 
 def _user_lines(sources: Sources) -> set[str]:
-    stream = corpus.conversations(sources, 5)
-    return {m["content"] for c in itertools.islice(stream, SAMPLES) for m in c.messages if m["role"] != "assistant"}
+    stream = itertools.islice(corpus.conversations(sources, 5), SAMPLES)
+    return {m["content"] for c in stream for m in c.messages if m["role"] != "assistant"}

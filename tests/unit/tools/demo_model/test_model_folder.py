@@ -50,7 +50,8 @@ def test_the_model_carries_the_chat_template_it_was_trained_with() -> None:
 
 
 def test_tool_calls_are_one_token_that_clients_can_see() -> None:
-    added = {token["content"]: token for token in json.loads((MODEL / "tokenizer.json").read_text())["added_tokens"]}
+    tokenizer = json.loads((MODEL / "tokenizer.json").read_text())
+    added = {token["content"]: token for token in tokenizer["added_tokens"]}
     assert added["<tool_call>"]["special"] is False
     assert added["<|im_end|>"] | {"id": 2, "special": True} == added["<|im_end|>"]
 

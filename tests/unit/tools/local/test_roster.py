@@ -91,6 +91,17 @@ def test_secrets_are_made_once_and_private(layout: Layout) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_lost_secret_is_not_replaced_under_a_database(layout: Layout) -> None:
+    assembly.units(layout.plan, layout.folder, LIFELINE)
+    layout.folder.postgres.mkdir()
+    (layout.folder.postgres / "PG_VERSION").write_text("18\n")
+    assembly.units(layout.plan, layout.folder, LIFELINE)
+    (layout.folder.secrets / "pepper").unlink()
+    with pytest.raises(Problem, match="no key in the database is valid without it"):
+        assembly.units(layout.plan, layout.folder, LIFELINE)
+    assert not (layout.folder.secrets / "pepper").exists()
+
+
 def test_the_users_word_about_a_service_wins(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CAPSTAN_RATELIMIT_LOG_LEVEL", "DEBUG")
     monkeypatch.setenv("CAPSTAN_DATA_DIR", "/elsewhere")

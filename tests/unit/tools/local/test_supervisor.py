@@ -37,7 +37,7 @@ def test_how_a_process_ended_is_in_words() -> None:
 
 
 def test_what_a_service_waits_for_is_in_words() -> None:
-    assert in_words({"engine": "loading", "router": ""}) == "engine: loading, router"
+    assert in_words({"engine": "loading", "started": "not yet"}) == "engine: loading"
     assert in_words(["a", "b"]) == "a, b"
     assert in_words("") == ""
 
