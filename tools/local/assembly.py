@@ -15,9 +15,9 @@ from tools.local.launch import import_path
 from tools.local.layout import Layout
 from tools.local.plan import Plan
 from tools.local.problem import Problem
+from tools.local.replica_probe import ReplicaProbe
 from tools.local.roster import DOOR, GRACE_S, ROUTER, SECRETS, Service, refuse_bad_model, services
 from tools.local.stores import Store, death_arguments, plain_environment
-from tools.local.replica_probe import ReplicaProbe
 from tools.local.unit import Answer, HttpProbe, Probe, Unit
 
 STORES, TASKS = 0, 1
