@@ -42,7 +42,7 @@ _POSTS: tuple[tuple[str, str, str, type[BaseModel], type[BaseModel]], ...] = (
     ("/v1/responses", "createResponse", "Respond to a text or a conversation", ResponseRequest, Response),
     ("/v1/responses/input_tokens", "countInputTokens", "Count the tokens of an input", ResponseRequest, TokenCount),
     (
-        "/v1/chat/completions/{id}",
+        "/v1/chat/completions/{completion_id}",
         "updateChatCompletion",
         "Change a stored completion's metadata",
         MetadataUpdate,
@@ -55,15 +55,15 @@ _GETS: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
     ("/v1/models", "listModels", "List the models", ModelList),
     ("/v1/models/{model}", "retrieveModel", "Describe a model", Model),
     ("/v1/chat/completions", "listChatCompletions", "List the stored completions", Page),
-    ("/v1/chat/completions/{id}", "getChatCompletion", "Answer a stored completion", KeptChatCompletion),
-    ("/v1/chat/completions/{id}/messages", "getChatCompletionMessages", "List what was asked", Page),
-    ("/v1/responses/{id}", "getResponse", "Answer a stored response", Response),
-    ("/v1/responses/{id}/input_items", "listInputItems", "List what was asked", Page),
+    ("/v1/chat/completions/{completion_id}", "getChatCompletion", "Answer a stored completion", KeptChatCompletion),
+    ("/v1/chat/completions/{completion_id}/messages", "getChatCompletionMessages", "List what was asked", Page),
+    ("/v1/responses/{response_id}", "getResponse", "Answer a stored response", Response),
+    ("/v1/responses/{response_id}/input_items", "listInputItems", "List what was asked", Page),
 )
 _DELETES: tuple[tuple[str, str, str, type[BaseModel]], ...] = (
     ("/v1/models/{model}", "deleteModel", "Delete a fine-tuned model", ModelDeleted),
-    ("/v1/chat/completions/{id}", "deleteChatCompletion", "Forget a stored completion", Deleted),
-    ("/v1/responses/{id}", "deleteResponse", "Forget a stored response", Deleted),
+    ("/v1/chat/completions/{completion_id}", "deleteChatCompletion", "Forget a stored completion", Deleted),
+    ("/v1/responses/{response_id}", "deleteResponse", "Forget a stored response", Deleted),
 )
 _CHUNKS: dict[str, type[BaseModel]] = {
     "/v1/chat/completions": ChatCompletionChunk,
@@ -74,8 +74,8 @@ _STREAMED = frozenset({*_CHUNKS, "/v1/responses"})
 _PAGE = ("after", "limit", "order")
 _QUERIES = {
     "/v1/chat/completions": (*_PAGE, "model", "metadata"),
-    "/v1/chat/completions/{id}/messages": _PAGE,
-    "/v1/responses/{id}/input_items": _PAGE,
+    "/v1/chat/completions/{completion_id}/messages": _PAGE,
+    "/v1/responses/{response_id}/input_items": _PAGE,
 }
 
 

@@ -159,11 +159,26 @@ def test_answers_are_what_openais_document_says(suite: Suite, model: str, exerci
     exercise(suite, model)
 
 
+HELD_BY_THEIR_OWN_TESTS = {
+    "createResponse",
+    "countInputTokens",
+    "getResponse",
+    "deleteResponse",
+    "listInputItems",
+    "listChatCompletions",
+    "getChatCompletion",
+    "updateChatCompletion",
+    "deleteChatCompletion",
+    "getChatCompletionMessages",
+}
+"""Of answers that are kept: test_responses.py and test_stored_completions.py, which make some first."""
+
+
 def test_every_operation_that_is_served_is_held_against_it() -> None:
     operations = {
         operation["operationId"] for methods in openapi("")["paths"].values() for operation in methods.values()
     }
-    assert operations == set(EXERCISES)
+    assert operations == set(EXERCISES) | HELD_BY_THEIR_OWN_TESTS
 
 
 @pytest.mark.parametrize(

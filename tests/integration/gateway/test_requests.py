@@ -319,11 +319,11 @@ async def test_head_answers_as_get_without_a_body(client: Client) -> None:
     whole = await client.get(f"/v1/models/{MODEL}")
     assert (head.status, head.body) == (200, b"")
     assert head.headers["content-length"] == whole.headers["content-length"]
-    assert (await client.request("HEAD", "/v1/chat/completions", b"")).status == 405
+    assert (await client.request("HEAD", "/v1/completions", b"")).status == 405
 
 
 async def test_options_names_the_methods_without_a_key(client: Client) -> None:
-    for path, methods in ((f"/v1/models/{MODEL}", "DELETE, GET, HEAD"), ("/v1/chat/completions", "POST")):
+    for path, methods in ((f"/v1/models/{MODEL}", "DELETE, GET, HEAD"), ("/v1/completions", "POST")):
         answer = await client.request("OPTIONS", path, b"", key="")
         assert (answer.status, answer.headers["allow"], answer.body) == (204, methods, b"")
     assert (await client.request("OPTIONS", "/v1/nothing", b"")).status == 404
