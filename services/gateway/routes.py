@@ -45,6 +45,9 @@ from services.gateway.schema.responses import ResponseRequest
 
 MODEL_PREFIX = "/v1/models/"
 
+SPELLINGS = {"/v1/fine-tuning/": "/v1/fine_tuning/"}
+"""Prefixes that stand for another one: the dash is a common spelling of what the SDKs write with an underscore."""
+
 Methods = Mapping[str, AsgiApp]
 
 
@@ -60,10 +63,10 @@ class Routes:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request, or raise the `ApiError` that says why there is no endpoint."""
-        path, method = scope["path"], scope["method"]
+        path, method = spelled(scope["path"]), scope["method"]
         endpoints = self._endpoints.get(path)
         if endpoints is None:
-            endpoints = self._matched(scope)
+            endpoints = self._matched(scope, path)
         # The server leaves the body out of what answers HEAD.
         endpoint = endpoints.get("GET" if method == "HEAD" else method)
         if endpoint is None:
@@ -73,13 +76,21 @@ class Routes:
             raise request_errors.method_not_allowed(method, path, allowed(endpoints))
         await endpoint(scope, receive, send)
 
-    def _matched(self, scope: Scope) -> Methods:
+    def _matched(self, scope: Scope, path: str) -> Methods:
         for pattern, methods in self._patterns:
-            match = pattern.fullmatch(scope["path"])
+            match = pattern.fullmatch(path)
             if match is not None:
                 scope["state"]["object_id"] = match[1]
                 return methods
-        raise request_errors.unknown_url(scope["method"], scope["path"])
+        raise request_errors.unknown_url(scope["method"], path)
+
+
+def spelled(path: str) -> str:
+    """Put a path in the spelling that the endpoints are listed under."""
+    for prefix, other in SPELLINGS.items():
+        if path.startswith(prefix):
+            return other + path[len(prefix) :]
+    return path
 
 
 def allowed(endpoints: Mapping[str, AsgiApp]) -> list[str]:
