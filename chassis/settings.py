@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import ValidationError, field_validator
+from pydantic import SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -67,6 +68,25 @@ class ServiceSettings(BaseSettings):
             if not host or not port.isdigit() or int(port) > 65535:
                 raise ValueError("must be `unix:/absolute/path` or `host:port`")
         return value
+
+
+class DatabaseSettings(ServiceSettings):
+    """What a service with a schema in PostgreSQL has besides."""
+
+    dsn_file: Path | None = None
+    """File that holds the URL of the PostgreSQL database, `postgresql://user:password@host/name`. Takes precedence over
+    `dsn`."""
+
+    dsn: SecretStr = SecretStr("")
+    """The same URL itself, where it holds no secret (a unix socket)."""
+
+    def database(self) -> str:
+        """Answer the database's URL. Raises `OSError` when its file cannot be read, `ValueError` when there is none."""
+        url = self.dsn_file.read_text(encoding="utf-8").strip() if self.dsn_file else self.dsn.get_secret_value()
+        if not url:
+            prefix = self.model_config.get("env_prefix", "")
+            raise ValueError(f"{prefix}DSN_FILE or {prefix}DSN must name a database")
+        return url
 
 
 def load(settings_type: type[S], environ: Mapping[str, str] | None = None) -> S:

@@ -5,23 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from chassis.settings import ServiceSettings, service_config
+from chassis.settings import DatabaseSettings, service_config
 from services.auth.peppers import Pepper, parse
 
 
-class Settings(ServiceSettings):
+class Settings(DatabaseSettings):
     """Read once from `CAPSTAN_AUTH_…`."""
 
     model_config = service_config("auth")
-
-    dsn_file: Path | None = None
-    """File that holds the URL of the PostgreSQL database, `postgresql://user:password@host/name`. Takes precedence over
-    `dsn`."""
-
-    dsn: SecretStr = SecretStr("")
-    """The same URL itself, where it holds no secret (a unix socket)."""
 
     pepper_file: Path
     """File with the secret that stored keys are hashed with: 32 or more random characters. Whoever loses it loses every
@@ -42,13 +35,6 @@ class Settings(ServiceSettings):
 
     bootstrap_tier: Literal["free", "1", "2", "3", "4", "5", "local"] = "local"
     """Tier of the organisation that `bootstrap` makes: `local` is limited by the machine only."""
-
-    def database(self) -> str:
-        """Answer the database's URL. Raises `OSError` when its file cannot be read, `ValueError` when there is none."""
-        url = self.dsn_file.read_text(encoding="utf-8").strip() if self.dsn_file else self.dsn.get_secret_value()
-        if not url:
-            raise ValueError("CAPSTAN_AUTH_DSN_FILE or CAPSTAN_AUTH_DSN must name a database")
-        return url
 
     def peppers(self) -> tuple[Pepper, ...]:
         """Answer the peppers, the current one first. Raises `OSError` and `ValueError`."""

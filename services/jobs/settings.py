@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pydantic import Field
 
-from pydantic import Field, SecretStr
-
-from chassis.settings import ServiceSettings, service_config
+from chassis.settings import DatabaseSettings, service_config
 
 
-class Settings(ServiceSettings):
+class Settings(DatabaseSettings):
     """Where the metadata is kept."""
 
     model_config = service_config("jobs")
-
-    dsn_file: Path | None = None
-    """File that holds the URL of the PostgreSQL database, `postgresql://user:password@host/name`. Takes precedence over
-    `dsn`."""
-
-    dsn: SecretStr = SecretStr("")
-    """The same URL itself, where it holds no secret (a unix socket)."""
 
     pool_size: int = Field(default=8, ge=1, le=100)
     """Connections to PostgreSQL at most; more calls at once wait for one."""
@@ -29,10 +20,3 @@ class Settings(ServiceSettings):
 
     purge_interval_s: float = Field(default=60.0, gt=0)
     """Seconds between two removals of the rows of expired files. Expired files are invisible before that."""
-
-    def database(self) -> str:
-        """Answer the database's URL. Raises `OSError` when its file cannot be read, `ValueError` when there is none."""
-        url = self.dsn_file.read_text().strip() if self.dsn_file else self.dsn.get_secret_value()
-        if not url:
-            raise ValueError("CAPSTAN_JOBS_DSN_FILE or CAPSTAN_JOBS_DSN must name a database")
-        return url
