@@ -100,7 +100,7 @@ def openapi(version: str) -> Json:
     schemas = {model: references[model, "validation"] for model in models}
     document: Json = get_openapi(title="Capstan", version=version, description=DESCRIPTION, routes=[])
     document["components"] = {
-        "schemas": definitions.get("$defs", {}),
+        "schemas": _without_nested_discriminators(definitions.get("$defs", {})),
         "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
     }
     document["security"] = [{"key": []}]
@@ -126,6 +126,22 @@ def openapi(version: str) -> Json:
                 "responses": _responses({"application/json": {"schema": schemas[answer]}}, schemas[ErrorEnvelope]),
             }
     return document
+
+
+def _without_nested_discriminators(schema: Any) -> Any:
+    """Leave out a discriminator that maps to a schema in place: OpenAPI lets it only name one, pydantic does both."""
+    if isinstance(schema, list):
+        return [_without_nested_discriminators(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    discriminator = schema.get("discriminator")
+    mapping = discriminator.get("mapping", {}) if isinstance(discriminator, dict) else {}
+    nested = isinstance(mapping, dict) and not all(isinstance(name, str) for name in mapping.values())
+    return {
+        name: _without_nested_discriminators(value)
+        for name, value in schema.items()
+        if not (nested and name == "discriminator")
+    }
 
 
 def _parameters(path: str) -> list[Json]:

@@ -91,11 +91,11 @@ def test_a_refusal_has_these_words(suite: Suite, row: Row) -> None:
         ),
         (
             "GET",
-            CHAT,
+            "/v1/completions",
             None,
             {},
             (405, "method_not_supported"),
-            f"Not allowed to GET on {CHAT}. (HINT: Perhaps you meant to use a different HTTP method?)",
+            "Not allowed to GET on /v1/completions. (HINT: Perhaps you meant to use a different HTTP method?)",
         ),
         ("GET", "/v1/models/x%2Fy", None, {}, (404, "model_not_found"), "The model 'x/y' does not exist"),
         (

@@ -32,6 +32,7 @@ def narrowed() -> dict[str, Any]:
     for name, model in (
         ("ChatCompletionRequest", DEMO),
         ("CompletionRequest", DEMO),
+        ("ResponseRequest", DEMO),
         ("EmbeddingRequest", EMBEDDING_NAME),
         ("ModerationRequest", "omni-moderation-latest"),
     ):
@@ -42,6 +43,9 @@ def narrowed() -> dict[str, Any]:
                 properties[field] = {"type": "integer", "minimum": 1, "maximum": 2}
                 if field == "max_tokens":
                     schemas[name].setdefault("required", []).append(field)
+        if "max_output_tokens" in properties:
+            properties["max_output_tokens"] = {"type": "integer", "minimum": 16, "maximum": 17}
+            schemas[name].setdefault("required", []).append("max_output_tokens")
     return document
 
 

@@ -185,7 +185,7 @@ def test_every_operation_that_is_served_is_held_against_it() -> None:
     ("method", "path", "body"),
     [
         ("GET", "/v1/nothing", None),
-        ("GET", "/v1/chat/completions", None),
+        ("GET", "/v1/completions", None),
         ("POST", "/v1/chat/completions", b"{"),
         ("POST", "/v1/embeddings", b"{}"),
         ("GET", "/v1/models/none", None),
