@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from services.gateway.api_error import DO_NOT_RETRY, SERVER_ERROR, SERVICE_UNAVAILABLE, ApiError, retry_headers
+from services.gateway.api_error import DO_NOT_RETRY, SERVICE_UNAVAILABLE, ApiError, retry_headers
 
 LONGEST_ECHO = 200
 """Characters of a client's own text that an error repeats."""
@@ -55,17 +55,6 @@ def too_many_connections(wait_ms: float) -> ApiError:
         kind=SERVICE_UNAVAILABLE,
         code="server_is_overloaded",
         headers=retry_headers(wait_ms),
-    )
-
-
-def shutting_down() -> ApiError:
-    """The gateway is leaving; another attempt reaches another one."""
-    return ApiError(
-        503,
-        "The server is shutting down. Please try again.",
-        kind=SERVER_ERROR,
-        code="server_shutdown",
-        headers=retry_headers(1000),
     )
 
 
