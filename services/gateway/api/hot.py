@@ -89,15 +89,8 @@ class HotRoute(Generic[Body]):
                 answer = await self._answer(scope, raw, caller, body, exchange)
                 await answer.send(send)
                 watch.disarm()
-        except ApiError as error:
-            await refuse(error, exchange, send)
-        except RateLimited as error:
-            await refuse(exchange.error(error.error), exchange, send, limit_headers(error.meters))
-        except CapstanError as error:
-            if error.reason is Reason.INTERNAL:
-                self._desk.log.exception("internal error", extra={"request_id": exchange.request_id})
-            if not scope["state"].get("answered"):
-                await refuse(exchange.error(error), exchange, send)
+        except (ApiError, RateLimited, CapstanError) as error:
+            await fail(self._desk, error, exchange, scope, send)
         except ClientGone:
             pass
 
@@ -146,6 +139,21 @@ def bearer(value: bytes | None) -> str:
     if scheme.lower() != b"bearer" or not text:
         raise CapstanError(Reason.KEY_MISSING, "no bearer token")
     return text
+
+
+async def fail(
+    desk: Desk, error: ApiError | RateLimited | CapstanError, exchange: Exchange, scope: Scope, send: Send
+) -> None:
+    """Answer what ended a request; a typed error whose head has left already was told inside the answer."""
+    if isinstance(error, ApiError):
+        await refuse(error, exchange, send)
+    elif isinstance(error, RateLimited):
+        await refuse(exchange.error(error.error), exchange, send, limit_headers(error.meters))
+    else:
+        if error.reason is Reason.INTERNAL:
+            desk.log.error("internal error", exc_info=error, extra={"request_id": exchange.request_id})
+        if not scope["state"].get("answered"):
+            await refuse(exchange.error(error), exchange, send)
 
 
 async def refuse(error: ApiError, exchange: Exchange, send: Send, more: Headers = ()) -> None:

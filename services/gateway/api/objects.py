@@ -9,10 +9,10 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from chassis.errors import CapstanError, Reason
+from chassis.errors import CapstanError
 from chassis.ops import Receive, Scope, Send
 from services.gateway import request_errors
-from services.gateway.api.hot import Answer, Exchange, Whole, authenticate, header, refuse
+from services.gateway.api.hot import Answer, Exchange, Whole, authenticate, fail, header
 from services.gateway.api_error import ApiError
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk
@@ -71,12 +71,8 @@ class ObjectRoute(Generic[Body]):
             answer = await self._handler(self._desk, caller, ask, exchange)
         except ClientGone:
             return
-        except ApiError as error:
-            await refuse(error, exchange, send)
-        except CapstanError as error:
-            if error.reason is Reason.INTERNAL:
-                self._desk.log.exception("internal error", extra={"request_id": exchange.request_id})
-            await refuse(exchange.error(error), exchange, send)
+        except (ApiError, CapstanError) as error:
+            await fail(self._desk, error, exchange, scope, send)
         else:
             await answer.send(send)
 

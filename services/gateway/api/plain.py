@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from chassis.errors import CapstanError, Reason
+from chassis.errors import CapstanError
 from chassis.ops import Receive, Scope, Send
-from services.gateway.api.hot import Answer, Exchange, authenticate, refuse
+from services.gateway.api.hot import Answer, Exchange, authenticate, fail
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk
 from services.gateway.errors import ApiError, EndpointKind
@@ -29,11 +29,7 @@ class PlainRoute:
         try:
             caller = await authenticate(self._desk, scope, exchange)
             answer = await self._handler(self._desk, caller, scope["path"][len(self._prefix) :], exchange)
-        except ApiError as error:
-            await refuse(error, exchange, send)
-        except CapstanError as error:
-            if error.reason is Reason.INTERNAL:
-                self._desk.log.exception("internal error", extra={"request_id": exchange.request_id})
-            await refuse(exchange.error(error), exchange, send)
+        except (ApiError, CapstanError) as error:
+            await fail(self._desk, error, exchange, scope, send)
         else:
             await answer.send(send)
