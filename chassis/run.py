@@ -37,6 +37,7 @@ from chassis.settings import ServiceSettings, SettingsError, load
 from chassis.sockets import AddressError, bound_address, listen, unix_path
 from chassis.supervise import Tasks
 from chassis.tracing import Tracing
+from chassis.transport import Transport
 
 S = TypeVar("S", bound=ServiceSettings)
 Build = Callable[[S, Kit], AbstractAsyncContextManager[None]]
@@ -96,10 +97,18 @@ async def serve(
         about = {"service": name, "instance": instance, "version": installed_version()}
         ops_app = ops.Ops(readiness, registry, about)
         ops_address = await stack.enter_async_context(_ops_port(ops_app, settings.ops_listen, log))
-        server = rpc_server.create(metrics.RpcServerMetrics(registry), tracing, clock, log)
+        transport = Transport(settings, clock)
+        server = rpc_server.create(
+            metrics.RpcServerMetrics(registry),
+            tracing,
+            clock,
+            log,
+            callers=settings.callers,
+            max_connection_age_s=settings.max_connection_age_s,
+        )
         kit = Kit(
             name, instance, about["version"], clock, ids or RandomIds(), server, readiness, registry, tasks, ops_app,
-            tracing, log, draining,
+            tracing, log, draining, transport.connect,
         )  # fmt: skip
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
@@ -107,7 +116,7 @@ async def serve(
         async with _given_up_when(stop):
             await stack.enter_async_context(build(settings, kit))
         if settings.listen:
-            _bind(server, settings.listen)
+            transport.listen(server, settings.listen)
             await server.start()
         if on_ready is not None:
             readiness.listen(lambda ready: on_ready(kit, ops_address) if ready else None)
@@ -150,25 +159,6 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _bind(server: grpc.aio.Server, address: str) -> None:
-    """Let gRPC listen; a stale socket file of a process that died is replaced, a live one is an error."""
-    if address.startswith("unix:"):
-        listen(address).close()
-        unix_path(address).unlink()
-        before = os.umask(0o177)
-        try:
-            bound = server.add_insecure_port(address)
-        finally:
-            os.umask(before)
-    else:
-        host = address.rpartition(":")[0].strip("[]")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise AddressError(f"{address}: gRPC without TLS listens on unix sockets and loopback only")
-        bound = server.add_insecure_port(address)
-    if not bound:
-        raise AddressError(f"cannot listen on {address}")
 
 
 def _announce(servicer: health.aio.HealthServicer, ready: bool, tasks: Tasks) -> None:

@@ -33,7 +33,15 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, kit.server)
     for place in settings.all_replicas():
         replica = replicas.add(place.id, place.address)
-        watch = Watch(replica, replicas, catalogue, interval_s=settings.load_interval_s, clock=kit.clock, log=kit.log)
+        watch = Watch(
+            replica,
+            replicas,
+            catalogue,
+            interval_s=settings.load_interval_s,
+            clock=kit.clock,
+            log=kit.log,
+            connect=kit.connect,
+        )
         kit.tasks.spawn(f"watch {place.id}", watch.run())
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))
