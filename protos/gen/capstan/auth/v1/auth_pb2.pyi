@@ -78,6 +78,34 @@ LIMIT_SCOPE_ORGANIZATION: LimitScope.ValueType  # 3
 """All projects of the organisation together."""
 Global___LimitScope: _TypeAlias = LimitScope  # noqa: Y015
 
+class _LimitFailureMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LimitFailureModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitFailureMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIMIT_FAILURE_MODE_UNSPECIFIED: _LimitFailureMode.ValueType  # 0
+    """As LOCAL."""
+    LIMIT_FAILURE_MODE_OPEN: _LimitFailureMode.ValueType  # 1
+    """Requests are let in and counted."""
+    LIMIT_FAILURE_MODE_LOCAL: _LimitFailureMode.ValueType  # 2
+    """Each gateway keeps to its share of the limit by a meter of its own."""
+    LIMIT_FAILURE_MODE_CLOSED: _LimitFailureMode.ValueType  # 3
+    """Requests are refused with 503."""
+
+class LimitFailureMode(_LimitFailureMode, metaclass=_LimitFailureModeEnumTypeWrapper):
+    """What a limit does while the meters cannot be asked."""
+
+LIMIT_FAILURE_MODE_UNSPECIFIED: LimitFailureMode.ValueType  # 0
+"""As LOCAL."""
+LIMIT_FAILURE_MODE_OPEN: LimitFailureMode.ValueType  # 1
+"""Requests are let in and counted."""
+LIMIT_FAILURE_MODE_LOCAL: LimitFailureMode.ValueType  # 2
+"""Each gateway keeps to its share of the limit by a meter of its own."""
+LIMIT_FAILURE_MODE_CLOSED: LimitFailureMode.ValueType  # 3
+"""Requests are refused with 503."""
+Global___LimitFailureMode: _TypeAlias = LimitFailureMode  # noqa: Y015
+
 @_typing.final
 class AuthenticateRequest(_message.Message):
     """Keys to judge."""
@@ -238,6 +266,13 @@ class RateLimit(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     TOKENS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_DAY_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_DAY_FIELD_NUMBER: _builtins.int
+    CONCURRENT_REQUESTS_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    FAILURE_MODE_FIELD_NUMBER: _builtins.int
+    BURST_PERCENT_FIELD_NUMBER: _builtins.int
+    COUNT_REJECTED_FIELD_NUMBER: _builtins.int
     scope: Global___LimitScope.ValueType
     """Whom it binds."""
     model: _builtins.str
@@ -246,6 +281,20 @@ class RateLimit(_message.Message):
     """Requests a minute; 0: none allowed; unset: no limit."""
     tokens_per_minute: _builtins.int
     """Tokens a minute; 0: none allowed; unset: no limit."""
+    requests_per_day: _builtins.int
+    """Requests a day, which begins at midnight UTC; 0: none allowed; unset: no limit."""
+    tokens_per_day: _builtins.int
+    """Tokens a day, which begins at midnight UTC; 0: none allowed; unset: no limit."""
+    concurrent_requests: _builtins.int
+    """Requests under way at once; 0: none allowed; unset: no limit."""
+    shadow: _builtins.bool
+    """Counted and reported to operators, never refusing and never told to clients. Unset: false."""
+    failure_mode: Global___LimitFailureMode.ValueType
+    """What holds while the meters cannot be asked. Unset: as LOCAL."""
+    burst_percent: _builtins.int
+    """How much of a minute's limit may come at once, 1 to 100 percent of it. Unset (0): 100."""
+    count_rejected: _builtins.bool
+    """Whether a refused request counts too, with a hundredth of a request against requests a minute. Unset: true."""
     def __init__(
         self,
         *,
@@ -253,17 +302,40 @@ class RateLimit(_message.Message):
         model: _builtins.str = ...,
         requests_per_minute: _builtins.int | None = ...,
         tokens_per_minute: _builtins.int | None = ...,
+        requests_per_day: _builtins.int | None = ...,
+        tokens_per_day: _builtins.int | None = ...,
+        concurrent_requests: _builtins.int | None = ...,
+        shadow: _builtins.bool = ...,
+        failure_mode: Global___LimitFailureMode.ValueType = ...,
+        burst_percent: _builtins.int = ...,
+        count_rejected: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute", "_tokens_per_minute", b"_tokens_per_minute", "requests_per_minute", b"requests_per_minute", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests", "_count_rejected", b"_count_rejected", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "_tokens_per_day", b"_tokens_per_day", "_tokens_per_minute", b"_tokens_per_minute", "concurrent_requests", b"concurrent_requests", "count_rejected", b"count_rejected", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "tokens_per_day", b"tokens_per_day", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute", "_tokens_per_minute", b"_tokens_per_minute", "model", b"model", "requests_per_minute", b"requests_per_minute", "scope", b"scope", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests", "_count_rejected", b"_count_rejected", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "_tokens_per_day", b"_tokens_per_day", "_tokens_per_minute", b"_tokens_per_minute", "burst_percent", b"burst_percent", "concurrent_requests", b"concurrent_requests", "count_rejected", b"count_rejected", "failure_mode", b"failure_mode", "model", b"model", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "scope", b"scope", "shadow", b"shadow", "tokens_per_day", b"tokens_per_day", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__concurrent_requests: _TypeAlias = _typing.Literal["concurrent_requests"]  # noqa: Y015
+    _WhichOneofArgType__concurrent_requests: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests"]  # noqa: Y015
+    _WhichOneofReturnType__count_rejected: _TypeAlias = _typing.Literal["count_rejected"]  # noqa: Y015
+    _WhichOneofArgType__count_rejected: _TypeAlias = _typing.Literal["_count_rejected", b"_count_rejected"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_day: _TypeAlias = _typing.Literal["requests_per_day"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_day: _TypeAlias = _typing.Literal["_requests_per_day", b"_requests_per_day"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_minute: _TypeAlias = _typing.Literal["requests_per_minute"]  # noqa: Y015
     _WhichOneofArgType__requests_per_minute: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__tokens_per_day: _TypeAlias = _typing.Literal["tokens_per_day"]  # noqa: Y015
+    _WhichOneofArgType__tokens_per_day: _TypeAlias = _typing.Literal["_tokens_per_day", b"_tokens_per_day"]  # noqa: Y015
     _WhichOneofReturnType__tokens_per_minute: _TypeAlias = _typing.Literal["tokens_per_minute"]  # noqa: Y015
     _WhichOneofArgType__tokens_per_minute: _TypeAlias = _typing.Literal["_tokens_per_minute", b"_tokens_per_minute"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__concurrent_requests) -> _WhichOneofReturnType__concurrent_requests | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__count_rejected) -> _WhichOneofReturnType__count_rejected | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_day) -> _WhichOneofReturnType__requests_per_day | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_minute) -> _WhichOneofReturnType__requests_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_day) -> _WhichOneofReturnType__tokens_per_day | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_minute) -> _WhichOneofReturnType__tokens_per_minute | None: ...
 
