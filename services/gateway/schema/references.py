@@ -33,9 +33,7 @@ def broken_reference(schema: dict[str, Any]) -> str | None:
     for count, (context, node) in enumerate(_schemas(schema)):
         if count >= MAX_NODES:
             return f"the schema has more than {MAX_NODES} parts."
-        for key in _REFERENCES:
-            if isinstance(reference := node.get(key), str):
-                found.append((context, node, reference))
+        found.extend((context, node, node[key]) for key in _REFERENCES if isinstance(node.get(key), str))
         if len(found) > MAX_REFERENCES:
             return f"the schema has more than {MAX_REFERENCES} references."
     targets: dict[str, Any] = {}
