@@ -38,6 +38,7 @@ def simulator(settings: Settings) -> SimEngine:
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
+        think_tokens=settings.sim_think_tokens,
     )
     return SimEngine(
         SimOptions(
