@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from chassis.errors import CapstanError, Reason
+from chassis.outbox import Outbox
 from services.gateway.admission import Grant
 from services.gateway.deltas import Delta, Usage
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
 from services.gateway.peers.inference import Inbox, Patience, Replicas, Start
 from services.gateway.peers.router import Placement, Placer, Release, ReplicaOutcome
 from services.gateway.retry_budget import RetryBudget
@@ -52,6 +52,10 @@ class Generation:
                 self._token_count += delta.token_count
             yield batch
             batch = await self._inbox.take(now())
+
+    def delivered(self) -> int:
+        """Answer how many tokens were handed out so far."""
+        return self._token_count
 
     @property
     def usage(self) -> Usage:
@@ -116,6 +120,7 @@ class Generator:
             self._metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, placement, inbox, first)
             grant.late_usage = generation.late_usage
+            grant.delivered = generation.delivered
             yield generation
         except CapstanError as error:
             outcome = FAULTS.get(error.reason, "ok")
