@@ -55,6 +55,11 @@ class Biller:
         ]
 
 
+def serialized(record: UsageRecord) -> bytes:
+    """Write a record as the event that billing makes of it: what a replica passes on with its own count."""
+    return _event(record).SerializeToString()
+
+
 def _event(record: UsageRecord) -> billing_pb2.UsageEvent:
     return billing_pb2.UsageEvent(
         request_id=record.request_id,
