@@ -16,8 +16,9 @@ import grpc
 from capstan.billing.v1 import witness_pb2, witness_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.clock import Clock
+from chassis.kit import Kit
 from chassis.outbox import Outbox
-from chassis.rpc_client import call, connect
+from chassis.rpc_client import call
 from services.inference.answer import Tally
 from services.inference.engine import FinishReason
 
@@ -63,10 +64,10 @@ class Witness:
 
 
 @asynccontextmanager
-async def witness(address: str, replica_id: str, clock: Clock, log: logging.Logger) -> AsyncIterator[Witness]:
+async def witness(address: str, kit: Kit) -> AsyncIterator[Witness]:
     """Tell billing at `address` as long as the block lasts, and what is left for a moment after it."""
-    async with connect(address) as channel:
-        made = Witness(channel, replica_id, clock, log)
+    async with kit.connect(address) as channel:
+        made = Witness(channel, kit.instance, kit.clock, kit.log)
         telling = asyncio.get_running_loop().create_task(made.outbox.run(), name="engine usage")
         try:
             yield made
