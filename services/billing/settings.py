@@ -19,6 +19,12 @@ class Settings(DatabaseSettings):
     pool_size: int = Field(default=8, ge=1, le=100)
     """Connections to PostgreSQL at most; more deliveries at once wait for one."""
 
+    recovery_grace_s: float = Field(default=600.0, ge=1)
+    """How long after an engine told of a request its gateway has to tell too, before the engine's count is billed."""
+
+    reconcile_interval_s: float = Field(default=30.0, gt=0)
+    """Time between two looks at what engines told."""
+
     price_book: Path = PACKAGED_PRICE_BOOK
     """File with all versions of the price book, read by `migrate`, which publishes new versions in the database and
     refuses a file that changes a published one."""

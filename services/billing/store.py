@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +14,12 @@ import asyncpg
 from chassis.errors import CapstanError, unavailable
 from chassis.postgres import Connection, Pool
 from services.billing import sql
-from services.billing.events import Delivery, UsageEvent, with_believable_times
+from services.billing.events import Delivery, Outcome, UsageEvent, with_believable_times
 from services.billing.ledger import legs
 from services.billing.price_store import PublishedPrices
 from services.billing.pricing import FREE, FREE_OF_CHARGE, NoPriceError, Price, PriceBook, amount_nanousd
+from services.billing.witness import recovered
+from services.billing.witness_store import counted
 
 MOST_NANOUSD = 2**62
 """Where one event's amount stops being believable: 4.6 billion USD."""
@@ -141,7 +144,7 @@ class Store:
         if not book:
             raise unavailable("postgres", "no prices are published: run `python -m services.billing migrate`")
         received = self._now()
-        judged = [_judge(delivery, book, received) for delivery in deliveries]
+        judged = [_judge(delivery, book, received) for delivery in await _with_second_witness(connection, deliveries)]
         entries: dict[str, _Entry] = {}
         for entry in judged:
             if isinstance(entry, _Entry):
@@ -156,6 +159,24 @@ class Store:
 
 def _unmigrated() -> CapstanError:
     return unavailable("postgres", "the schema is not there: run `python -m services.billing migrate`")
+
+
+async def _with_second_witness(connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+    """Take the engine's count for what a dead gateway could only estimate, where it is known."""
+    estimated = [
+        delivery.request_id
+        for delivery in deliveries
+        if delivery.event and delivery.event.outcome is Outcome.RECOVERED and delivery.event.usage_estimated
+    ]
+    if not estimated:
+        return deliveries
+    known = await counted(connection, estimated)
+    return [
+        dataclasses.replace(delivery, event=recovered(delivery.event, known[delivery.request_id]))
+        if delivery.event is not None and delivery.event.usage_estimated and delivery.request_id in known
+        else delivery
+        for delivery in deliveries
+    ]
 
 
 def _judge(delivery: Delivery, book: PriceBook, received: datetime) -> _Entry | _Refusal:

@@ -5,6 +5,7 @@ Reads one snapshot, so it can run while events come in, and changes nothing.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from chassis.postgres import Connection, Pool
@@ -13,8 +14,9 @@ from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
 from services.billing.verify_reports import rollups_agree
+from services.billing.verify_witness import witnesses_agree
 
-APPEND_ONLY = ("dead_letters", "ledger_entries", "price_versions", "usage_events")
+APPEND_ONLY = ("dead_letters", "engine_usage", "ledger_entries", "price_versions", "usage_events")
 
 _UNBALANCED = """
 select count(*) as wrong, (select count(distinct transaction_id) from billing.ledger_entries) as looked_at,
@@ -81,8 +83,11 @@ select count(*) as parked, min(parked_time) as oldest from billing.dead_letters 
 """
 
 
-async def check(pool: Pool) -> list[Finding]:
-    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away."""
+async def check(pool: Pool, told_until: datetime) -> list[Finding]:
+    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away.
+
+    What engines told of after `told_until` may still be on its way from the gateways.
+    """
     async with pool.transaction(readonly=True) as connection:
         await connection.execute("set transaction isolation level repeatable read")
         return [
@@ -91,6 +96,7 @@ async def check(pool: Pool) -> list[Finding]:
             await _one_transaction_per_event(connection),
             await rollups_agree(connection),
             await _amounts_recompute(connection),
+            *await witnesses_agree(connection, told_until),
             await _append_only(connection),
             await _nothing_parked(connection),
         ]

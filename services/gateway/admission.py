@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
+from chassis.outbox import Outbox
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.journal import Journal
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, RateLimited, Settlement
 from services.gateway.peers.router import Kind, Placer
@@ -28,6 +28,9 @@ from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 
 CLIENT_GONE = "the client is gone"
 """With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
+
+CHECKPOINT_S = 0.5
+"""How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
 
 # Refusals of the request for its own content: nothing was served, nobody is at fault, nothing is recorded.
 REFUSALS = frozenset(
@@ -59,6 +62,10 @@ class Work:
     """Estimated, over all choices."""
     texts: Callable[[], Sequence[str]]
     """What moderation would read; called only when the policy asks."""
+    batch: bool = False
+    """True when the request is part of a batch, which has its own price."""
+    service_tier: str = "default"
+    """Tier it is served in, which may have its own price."""
 
 
 @dataclass(slots=True)
@@ -79,6 +86,10 @@ class Grant:
     """What is known so far; estimated until the engine has counted."""
     late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
     """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
+    delivered: Callable[[], int] | None = None
+    """Set by whoever does the work: answers how many tokens were delivered so far."""
+    checkpointed: int = 0
+    """How many of those the journal was told of."""
     closed: bool = False
 
     async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
@@ -113,6 +124,7 @@ class Admission:
         self._metrics = metrics
         self._log = log
         self._closing: set[asyncio.Task[None]] = set()
+        self._open: dict[str, Grant] = {}
 
     @asynccontextmanager
     async def admit(self, caller: Caller, work: Work, request_id: str) -> AsyncIterator[Grant]:
@@ -132,6 +144,8 @@ class Admission:
             endpoint=work.endpoint,
             start_time=self._clock.now(),
             prompt_tokens=work.prompt_tokens,
+            batch=work.batch,
+            service_tier=work.service_tier,
         )
         try:
             await self._journal.begin(record)
@@ -139,11 +153,14 @@ class Admission:
             self._settle(request_id, caller, 0)
             raise
         grant = Grant(request_id, caller, work, model, meters, record, moderated, self._finish)
+        self._open[request_id] = grant
         try:
             yield grant
         except BaseException as error:
             self._leave(grant, error)
             raise
+        finally:
+            self._open.pop(request_id, None)
         if not grant.closed:
             self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
 
@@ -155,6 +172,45 @@ class Admission:
         meters = await self._limiter.reserve(request_id, caller, model, 0)
         self._settle(request_id, caller, 0)
         return meters
+
+    async def served_free(
+        self, request_id: str, caller: Caller, endpoint: Endpoint, model: str, prompt_tokens: int
+    ) -> None:
+        """Record a request that cost nothing and was counted by `count`, for reports; `prompt_tokens` is an estimate.
+
+        A journal that cannot be written is no reason to withhold what is free.
+        """
+        record = UsageRecord.begun(
+            request_id,
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            owner_id=caller.owner_id,
+            model=model,
+            endpoint=endpoint,
+            start_time=self._clock.now(),
+            prompt_tokens=prompt_tokens,
+        )
+        usage = Usage(prompt_tokens=prompt_tokens)
+        self._metrics.observe(model, endpoint, Outcome.OK, usage)
+        await self._recorded(record, Outcome.OK, usage, True)
+
+    async def checkpoint_for_ever(self) -> None:
+        """Tell the journal, again and again, how far what runs has got. Never returns."""
+        while True:
+            await self._clock.sleep(CHECKPOINT_S)
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Tell the journal how far what runs has got."""
+        now, reached = self._clock.now(), []
+        for grant in self._open.values():
+            count = grant.delivered() if grant.delivered is not None and not grant.closed else 0
+            if count > grant.checkpointed:
+                grant.checkpointed = count
+                prompt = grant.usage.prompt_tokens or grant.work.prompt_tokens
+                reached.append(grant.record.reached(time=now, prompt_tokens=prompt, completion_tokens=count))
+        self._journal.checkpoint(reached)
 
     async def _model(self, caller: Caller, work: Work) -> str:
         served = await self._placer.resolve(work.model, work.kind)
@@ -226,7 +282,10 @@ class Admission:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
         self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
-        record = grant.record.ended(
+        await self._recorded(grant.record, outcome, usage, estimated)
+
+    async def _recorded(self, begun: UsageRecord, outcome: Outcome, usage: Usage, estimated: bool) -> None:
+        record = begun.ended(
             outcome,
             finish_time=self._clock.now(),
             prompt_tokens=usage.prompt_tokens,
@@ -239,7 +298,7 @@ class Admission:
             await self._journal.finish(record)
         except CapstanError as failure:
             # The journal keeps it and tries again; the answer was made and may leave.
-            self._log.error("%s", failure, extra={"request_id": grant.request_id})
+            self._log.error("%s", failure, extra={"request_id": record.request_id})
 
     def _settle(self, request_id: str, caller: Caller, tokens: int) -> None:
         if caller.limits:

@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc
 
 from chassis.kit import Kit
+from chassis.outbox import Outbox
 from services.gateway.admission import Admission
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
@@ -16,7 +17,6 @@ from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -75,6 +75,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             metrics=metrics,
             log=kit.log,
         )
+        kit.tasks.spawn("checkpoints", admission.checkpoint_for_ever())
         generator = Generator(
             placer=placer,
             replicas=replicas,

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from chassis.errors import CapstanError, Reason
+from chassis.outbox import Outbox
 from services.gateway.admission import Grant
 from services.gateway.deltas import Delta, Usage
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
+from services.gateway.peers.billing import serialized
 from services.gateway.peers.inference import Inbox, Patience, Replicas, Start
 from services.gateway.peers.router import Placement, Placer, Release, ReplicaOutcome
 from services.gateway.retry_budget import RetryBudget
@@ -52,6 +53,10 @@ class Generation:
                 self._token_count += delta.token_count
             yield batch
             batch = await self._inbox.take(now())
+
+    def delivered(self) -> int:
+        """Answer how many tokens were handed out so far."""
+        return self._token_count
 
     @property
     def usage(self) -> Usage:
@@ -116,6 +121,7 @@ class Generator:
             self._metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, placement, inbox, first)
             grant.late_usage = generation.late_usage
+            grant.delivered = generation.delivered
             yield generation
         except CapstanError as error:
             outcome = FAULTS.get(error.reason, "ok")
@@ -138,10 +144,11 @@ class Generator:
     async def _first(self, grant: Grant, placement: Placement, starts: Sequence[Start], inbox: Inbox) -> Batch:
         """Start every prompt and wait for the first news."""
         session = self._replicas.session(placement.address)
-        base = 0
+        base, admission = 0, serialized(grant.record)
         for start in starts:
             start.request_id = grant.request_id if len(starts) == 1 else f"{grant.request_id}-{base}"
             start.organization_id = grant.caller.organization_id
+            start.admission = admission
             start.time_left.FromMilliseconds(int(self._patience.request_s * 1000))
             session.start(start, base, inbox)
             base += max(1, start.sampling.choice_count)

@@ -23,6 +23,7 @@ from services.inference.session import Limits, Shared
 from services.inference.settings import Settings
 from services.inference.sim_control import control
 from services.inference.simulation import Pace
+from services.inference.witness import witness
 
 TEND_S = 0.1
 SIM_MAX_RUNNING = 64
@@ -116,6 +117,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             new_call_id=lambda: kit.ids.new("call_"),
             log=kit.log,
             request_ids=set(),
+            witness=await stack.enter_async_context(witness(settings.billing_address, kit))
+            if settings.billing_address
+            else None,
         )
         servicer = InferenceServicer(
             model=settings.model_name,

@@ -34,6 +34,8 @@ class Asked:
     adapter: str
     priority: int
     time_left_s: float | None
+    admission: bytes = b""
+    """What billing is to be told beside the counts; not read here."""
 
     @property
     def weight(self) -> int:
@@ -61,6 +63,7 @@ def read_start(start: inference_pb2.Start) -> Asked:
         adapter=start.adapter,
         priority=start.priority,
         time_left_s=start.time_left.ToNanoseconds() / 1e9 if start.HasField("time_left") else None,
+        admission=start.admission,
     )
 
 

@@ -17,6 +17,7 @@ from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
 from services.gateway.generation import FAULTS
+from services.gateway.peers.billing import serialized
 from services.gateway.peers.router import Release
 from services.gateway.schema.embeddings import EmbeddingRequest
 from services.gateway.usage_record import Endpoint, Outcome
@@ -45,6 +46,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest) -> tuple[list
                 grant.caller.organization_id,
                 body.inputs,
                 body.dimensions or 0,
+                serialized(grant.record),
                 desk.settings.first_token_timeout_s,
             )
         except CapstanError as error:
