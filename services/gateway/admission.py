@@ -22,8 +22,9 @@ from services.gateway.journal import Journal
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
 from services.gateway.peers.moderation import Classifier
-from services.gateway.peers.ratelimit import Limiter, RateLimited, Settlement
+from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Kind, Placer
+from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 
 CLIENT_GONE = "the client is gone"
@@ -92,6 +93,11 @@ class Grant:
     """How many of those the journal was told of."""
     closed: bool = False
 
+    @property
+    def tokens_so_far(self) -> int:
+        """What the limits should know of it by now."""
+        return self.work.prompt_tokens + (self.delivered() if self.delivered is not None else 0)
+
     async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
         """Record how the work ended; returns when that is durable. Only the first time has an effect."""
         if not self.closed:
@@ -154,6 +160,7 @@ class Admission:
             raise
         grant = Grant(request_id, caller, work, model, meters, record, moderated, self._finish)
         self._open[request_id] = grant
+        self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
             yield grant
         except BaseException as error:
@@ -169,9 +176,10 @@ class Admission:
 
         Raises `RateLimited`, or `CapstanError` UNAVAILABLE when limits cannot be checked.
         """
-        meters = await self._limiter.reserve(request_id, caller, model, 0)
-        self._settle(request_id, caller, 0)
-        return meters
+        try:
+            return await self._limiter.reserve(request_id, caller, model, 0)
+        finally:
+            self._settle(request_id, caller, 0)
 
     async def served_free(
         self, request_id: str, caller: Caller, endpoint: Endpoint, model: str, prompt_tokens: int
@@ -229,7 +237,11 @@ class Admission:
     ) -> tuple[list[Meter], bool]:
         tokens = work.prompt_tokens + work.completion_tokens
         if caller.moderation == "off":
-            return await self._limiter.reserve(request_id, caller, model, tokens), True
+            try:
+                return await self._limiter.reserve(request_id, caller, model, tokens), True
+            except asyncio.CancelledError:
+                self._settle(request_id, caller, 0)
+                raise
         reserving = asyncio.ensure_future(self._limiter.reserve(request_id, caller, model, tokens))
         try:
             moderated = await self._classify(caller, work)
@@ -240,7 +252,11 @@ class Admission:
                 reserving.exception()
             self._settle(request_id, caller, 0)
             raise
-        return await reserving, moderated
+        try:
+            return await reserving, moderated
+        except asyncio.CancelledError:
+            self._settle(request_id, caller, 0)
+            raise
 
     async def _classify(self, caller: Caller, work: Work) -> bool:
         try:
@@ -301,8 +317,9 @@ class Admission:
             self._log.error("%s", failure, extra={"request_id": record.request_id})
 
     def _settle(self, request_id: str, caller: Caller, tokens: int) -> None:
-        if caller.limits:
-            self._settlements.put(Settlement(request_id, caller.organization_id, tokens))
+        told = self._limiter.ended(Settlement(request_id, caller.organization_id, tokens))
+        if told is not None:
+            self._settlements.put(told)
 
     async def closed(self, within_s: float) -> None:
         """Wait until every grant is closed, at most `within_s`."""

@@ -16,7 +16,7 @@ from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import LimitMetrics, Metrics
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -48,7 +48,16 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             return made
 
         authenticator = Authenticator(channel(settings.auth_address), kit.clock, kit.log, settings.auth_timeout_s)
-        limiter = Limiter(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        limits = LimitMetrics(kit.registry)
+        limiter = Limiter(
+            channel(settings.ratelimit_address),
+            clock=kit.clock,
+            log=kit.log,
+            metrics=limits,
+            gateway_id=kit.instance,
+            timeout_s=settings.ratelimit_timeout_s,
+        )
+        limits.degraded.set_function(lambda: float(limiter.is_away))
         placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
@@ -64,6 +73,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         kit.tasks.spawn("settlements", settlements.run())
         kit.tasks.spawn("releases", releases.run())
         kit.tasks.spawn("watch of auth", authenticator.watch())
+        kit.tasks.spawn("heartbeat to ratelimit", limiter.attend())
+        kit.tasks.spawn("renewal of reservations", limiter.keep())
 
         admission = Admission(
             placer=placer,

@@ -41,8 +41,9 @@ class Settings(ServiceSettings):
     auth_timeout_s: float = 1.0
     """Longest wait for auth about a key that is not cached."""
 
-    ratelimit_timeout_s: float = 1.0
-    """Longest wait for a reservation."""
+    ratelimit_timeout_s: float = 0.1
+    """Longest wait for a reservation; then the gateway goes by its own meters. Above what
+    ratelimit waits for Valkey."""
 
     router_timeout_s: float = 1.0
     """Longest wait for a placement."""
