@@ -37,9 +37,16 @@ OPTIONS: list[tuple[str, int | str]] = [
 ]
 
 
-def connect(address: str) -> grpc.aio.Channel:
-    """Make a channel to `unix:/path` or `host:port`. It connects when first used and reconnects by itself."""
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+_STICKY = ("grpc.service_config", '{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}')
+
+
+def connect(address: str, *, sticky: bool = False) -> grpc.aio.Channel:
+    """Make a channel to `unix:/path` or `host:port`. It connects when first used and reconnects by itself.
+
+    `sticky`: of several addresses one is drawn and stayed with while it works, for a peer that remembers what it said.
+    """
+    options = [*OPTIONS, _STICKY] if sticky else OPTIONS
+    return grpc.aio.insecure_channel(address, options=options)
 
 
 async def call(

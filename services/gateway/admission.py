@@ -8,6 +8,7 @@ gone) passes through the same exit exactly once.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -69,7 +70,7 @@ class Grant:
     caller: Caller
     work: Work
     model: str
-    """Served name, aliases resolved."""
+    """Served name, aliases resolved: of what serves it, once that is known."""
     meters: list[Meter]
     record: UsageRecord
     moderated: bool
@@ -120,7 +121,7 @@ class Admission:
 
         Raises `CapstanError` or `RateLimited` when it may not come in; then nothing is charged.
         """
-        model = await self._model(caller, work)
+        model = await self._model(caller, work, request_id)
         meters, moderated = await self._reserve_and_classify(caller, work, model, request_id)
         record = UsageRecord.begun(
             request_id,
@@ -156,8 +157,8 @@ class Admission:
         self._settle(request_id, caller, 0)
         return meters
 
-    async def _model(self, caller: Caller, work: Work) -> str:
-        served = await self._placer.resolve(work.model, work.kind)
+    async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
+        served = await self._placer.resolve(work.model, work.kind, request_id)
         if not (caller.may_use(served) or caller.may_use(work.model)):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,
@@ -226,7 +227,7 @@ class Admission:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
         self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
-        record = grant.record.ended(
+        record = dataclasses.replace(grant.record, model=grant.model).ended(
             outcome,
             finish_time=self._clock.now(),
             prompt_tokens=usage.prompt_tokens,

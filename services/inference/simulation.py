@@ -122,7 +122,7 @@ class Simulation:
         limit = max(request.max_tokens(self._max_model_tokens), 1)
         sequences = []
         for choice in range(request.sampling.choices):
-            natural = natural_length(seed_of(request, choice), self.pace.answer_tokens)
+            natural = max(0, natural_length(seed_of(request, choice), self.pace.answer_tokens) - request.continued)
             speaker = Speaker(request, choice, limit, natural, self._tape, self._tokenizer)
             self._arrivals += 1
             sequence = _Sequence(request, choice, sink, speaker, hashes, self._arrivals)
