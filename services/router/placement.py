@@ -114,6 +114,13 @@ class Placements:
         retry_after_ms = str(_retry_after_ms(pools[0], now))
         raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
 
+    def is_hopeless(self, request: Request) -> bool:
+        """Say whether every replica that could serve it has failed it already. Raises `CapstanError` as `models`."""
+        if not request.excluded:
+            return False
+        pools = [self._replicas.pool(model, request.kind).replicas for model in self.models(request)]
+        return all(replica.id in request.excluded for pool in pools for replica in pool)
+
     def models(self, request: Request) -> list[str]:
         """Answer the served models that may serve it, the best first.
 
