@@ -106,6 +106,34 @@ LIMIT_FAILURE_MODE_CLOSED: LimitFailureMode.ValueType  # 3
 """Requests are refused with 503."""
 Global___LimitFailureMode: _TypeAlias = LimitFailureMode  # noqa: Y015
 
+class _KeyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_KIND_UNSPECIFIED: _KeyKind.ValueType  # 0
+    """Treated as PROJECT_USER."""
+    KEY_KIND_PROJECT_USER: _KeyKind.ValueType  # 1
+    """The API, with the rights of a user in a project."""
+    KEY_KIND_SERVICE_ACCOUNT: _KeyKind.ValueType  # 2
+    """The API, with the rights of a service account in its project."""
+    KEY_KIND_ADMIN: _KeyKind.ValueType  # 3
+    """The administration, with the rights of a user in the organisation."""
+
+class KeyKind(_KeyKind, metaclass=_KeyKindEnumTypeWrapper):
+    """What a key opens."""
+
+KEY_KIND_UNSPECIFIED: KeyKind.ValueType  # 0
+"""Treated as PROJECT_USER."""
+KEY_KIND_PROJECT_USER: KeyKind.ValueType  # 1
+"""The API, with the rights of a user in a project."""
+KEY_KIND_SERVICE_ACCOUNT: KeyKind.ValueType  # 2
+"""The API, with the rights of a service account in its project."""
+KEY_KIND_ADMIN: KeyKind.ValueType  # 3
+"""The administration, with the rights of a user in the organisation."""
+Global___KeyKind: _TypeAlias = KeyKind  # noqa: Y015
+
 @_typing.final
 class AuthenticateRequest(_message.Message):
     """Keys to judge."""
@@ -204,23 +232,38 @@ class Principal(_message.Message):
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CACHE_TTL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    DENIED_MODELS_FIELD_NUMBER: _builtins.int
+    ALLOWED_IPS_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """"org-…"."""
     project_id: _builtins.str
-    """"proj_…"."""
+    """"proj_…"; empty for an admin key, which belongs to no project."""
     key_id: _builtins.str
     """"key_…". Safe to log."""
     owner_id: _builtins.str
     """"user-…" or "user-svc…" of the key's owner."""
     moderation_policy: Global___ModerationPolicy.ValueType
     """When the prompt is classified before it is served."""
+    kind: Global___KeyKind.ValueType
+    """What kind of key it is. An admin key opens nothing but the administration, where no other kind opens anything."""
+    role: _builtins.str
+    """Of the owner: "owner" or "member" of the project, "owner" or "reader" of the organisation for an admin key; empty
+    where the rights come by groups and roles alone. For people: `scopes` says what the key may do.
+    """
+    operator: _builtins.bool
+    """Whether an admin key may administer organisations other than its own."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the key may do, e.g. "model.request"; "*" means everything a project key can do."""
+        """What the key may do, e.g. "model.request"; "*" means everything a key of this kind can do, none means nothing. What
+        the key's owner may not do now is not among them.
+        """
 
     @_builtins.property
     def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Models the project may use; empty means all."""
+        """Models the key and its project may use; empty means all but `denied_models`."""
 
     @_builtins.property
     def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
@@ -233,6 +276,14 @@ class Principal(_message.Message):
     @_builtins.property
     def cache_ttl(self) -> _duration_pb2.Duration:
         """How long the answer may be cached without a Watch stream."""
+
+    @_builtins.property
+    def denied_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models that may not be used, also those among `allowed_models`."""
+
+    @_builtins.property
+    def allowed_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks that the key works from, such as "10.0.0.0/8" or "2001:db8::1/128"; empty: from everywhere."""
 
     def __init__(
         self,
@@ -247,10 +298,15 @@ class Principal(_message.Message):
         rate_limits: _abc.Iterable[Global___RateLimit] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         cache_ttl: _duration_pb2.Duration | None = ...,
+        kind: Global___KeyKind.ValueType = ...,
+        role: _builtins.str = ...,
+        denied_models: _abc.Iterable[_builtins.str] | None = ...,
+        allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
+        operator: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "cache_ttl", b"cache_ttl", "expire_time", b"expire_time", "key_id", b"key_id", "moderation_policy", b"moderation_policy", "organization_id", b"organization_id", "owner_id", b"owner_id", "project_id", b"project_id", "rate_limits", b"rate_limits", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "allowed_models", b"allowed_models", "cache_ttl", b"cache_ttl", "denied_models", b"denied_models", "expire_time", b"expire_time", "key_id", b"key_id", "kind", b"kind", "moderation_policy", b"moderation_policy", "operator", b"operator", "organization_id", b"organization_id", "owner_id", b"owner_id", "project_id", b"project_id", "rate_limits", b"rate_limits", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
