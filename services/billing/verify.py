@@ -13,10 +13,11 @@ from services.billing.events import Endpoint, Outcome, UsageEvent
 from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
+from services.billing.verify_budgets import budgets_hold
 from services.billing.verify_reports import rollups_agree
 from services.billing.verify_witness import witnesses_agree
 
-APPEND_ONLY = ("dead_letters", "engine_usage", "ledger_entries", "price_versions", "usage_events")
+APPEND_ONLY = ("credit_grants", "dead_letters", "engine_usage", "ledger_entries", "price_versions", "usage_events")
 
 _UNBALANCED = """
 select count(*) as wrong, (select count(distinct transaction_id) from billing.ledger_entries) as looked_at,
@@ -56,7 +57,7 @@ from billing.usage_events as event
         select transaction_id, count(*) as legs, count(distinct organization_id) as organizations,
             min(organization_id) as organization_id,
             sum(amount_nanousd) filter (where account = 'receivable') as amount
-        from billing.ledger_entries group by transaction_id
+        from billing.ledger_entries where transaction_id not like '%/%' group by transaction_id
     ) as entered on entered.transaction_id = event.request_id
 where entered.transaction_id is not null or event.amount_nanousd <> 0
 """
@@ -95,6 +96,7 @@ async def check(pool: Pool, told_until: datetime) -> list[Finding]:
             *await _sums_agree(connection),
             await _one_transaction_per_event(connection),
             await rollups_agree(connection),
+            *await budgets_hold(connection),
             await _amounts_recompute(connection),
             *await witnesses_agree(connection, told_until),
             await _append_only(connection),

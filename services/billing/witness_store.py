@@ -7,6 +7,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime
 
 from chassis.postgres import Connection, Pool
+from services.billing.connections import connection
 from services.billing.witness import Counted, Testimony
 
 _KEEP = """
@@ -107,12 +108,13 @@ class WitnessStore:
         ]
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
-            await self._pool.retried(lambda connection: connection.execute(_KEEP, replica_id, received, *columns))
+            async with connection(self._pool) as borrowed:
+                await borrowed.execute(_KEEP, replica_id, received, *columns)
 
     async def orphans(self, since: datetime, until: datetime, limit: int) -> list[Testimony]:
         """Answer requests that were told of between the two and that no event speaks of."""
-        async with self._pool.acquire() as connection:
-            rows = await connection.fetch(_ORPHANS, since, until, limit)
+        async with connection(self._pool) as borrowed:
+            rows = await borrowed.fetch(_ORPHANS, since, until, limit)
         return [
             Testimony(
                 Counted(
@@ -132,18 +134,18 @@ class WitnessStore:
 
     async def drift(self, since: datetime, until: datetime) -> Drift:
         """Compare the requests that were told of between the two."""
-        async with self._pool.acquire() as connection:
-            return await drift(connection, since, until)
+        async with connection(self._pool) as borrowed:
+            return await drift(borrowed, since, until)
 
 
-async def drift(connection: Connection, since: datetime, until: datetime) -> Drift:
+async def drift(borrowed: Connection, since: datetime, until: datetime) -> Drift:
     """Compare the requests that were told of between the two."""
-    row = await connection.fetchrow(DRIFT, since, until)
+    row = await borrowed.fetchrow(DRIFT, since, until)
     assert row is not None
     return Drift(*row)
 
 
-async def counted(connection: Connection, request_ids: Sequence[str]) -> dict[str, Counted]:
+async def counted(borrowed: Connection, request_ids: Sequence[str]) -> dict[str, Counted]:
     """Answer what engines counted for these requests, where they did."""
-    rows = await connection.fetch(_COUNTED, list(request_ids))
+    rows = await borrowed.fetch(_COUNTED, list(request_ids))
     return {row["request_id"]: Counted(*row) for row in rows}

@@ -58,8 +58,8 @@ class Generation:
     async def _resumed(self, error: CapstanError) -> Batch:
         return await self._attempts.resume("".join(self._text), error)
 
-    def delivered(self) -> int:
-        """Answer how many tokens were handed out so far."""
+    def generated(self) -> int:
+        """Answer the tokens that were handed out so far, over all choices."""
         return self._token_count
 
     @property
@@ -100,7 +100,7 @@ class Generator:
             self._parts.metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, attempts, first)
             grant.late_usage = generation.late_usage
-            grant.delivered = generation.delivered
+            grant.generated = generation.generated
             yield generation
         except CapstanError as error:
             outcome = verdict(error)
