@@ -44,7 +44,14 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     for place in settings.all_replicas():
         replica = replicas.add(place.id, place.address)
         watch = Watch(
-            replica, replicas, catalogue, room.look, interval_s=settings.load_interval_s, clock=kit.clock, log=kit.log
+            replica,
+            replicas,
+            catalogue,
+            room.look,
+            interval_s=settings.load_interval_s,
+            clock=kit.clock,
+            log=kit.log,
+            connect=kit.connect,
         )
         kit.tasks.spawn(f"watch {place.id}", watch.run())
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))

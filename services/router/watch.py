@@ -10,11 +10,15 @@ import grpc
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from chassis.clock import Clock
 from chassis.errors import CapstanError, unavailable
-from chassis.rpc_client import call, connect, translate
+from chassis.kit import Connect
+from chassis.rpc_client import call, translate
 from services.router.load import Load
 from services.router.models import Catalogue
 from services.router.pools import Replicas
 from services.router.replicas import Description, Kind, Replica
+
+NAME = "inference"
+"""In every replica's certificate: replicas are called by their addresses, which no certificate can know."""
 
 _DESCRIBE_TIMEOUT_S = 2.0
 _FIRST_PAUSE_S = 0.1
@@ -38,8 +42,10 @@ class Watch:
         interval_s: float,
         clock: Clock,
         log: logging.Logger,
+        connect: Connect,
     ) -> None:
         """`changed` is called when the replica has said something."""
+        self._connect = connect
         self._replica = replica
         self._replicas = replicas
         self._catalogue = catalogue
@@ -51,7 +57,7 @@ class Watch:
 
     async def run(self) -> None:
         """Listen. Never returns."""
-        async with connect(self._replica.address) as channel:
+        async with self._connect(self._replica.address, NAME) as channel:
             stub = inference_pb2_grpc.InferenceServiceStub(channel)
             while True:
                 try:

@@ -291,3 +291,17 @@ def test_whatever_happens_the_counts_add_up(count: int, steps: list[tuple[str, i
         assert sum(replica.held_tokens for replica in pool.replicas) == sum(int(name[4:]) for name in where)
         open_count = sum(replica.ejection.is_open for replica in pool.replicas)
         assert open_count <= max(1, count // 2)
+
+
+def test_what_a_replica_does_not_run_is_not_counted_there_for_long() -> None:
+    pool = Pool(1, settled_after_s=10.0)
+    for number in range(5):
+        pool.place(f"req_{number}")
+    pool.now += 5
+    pool.report("r0", running_count=5)
+    pool.place("req_young")
+    pool.now += 6
+    pool.report("r0", running_count=2)  # the others' releases went to another router
+    assert pool.placements.expire(pool.now) == 3
+    assert pool.replica("r0").held_count == 3
+    assert "req_young" in pool.placements
