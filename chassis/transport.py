@@ -31,7 +31,7 @@ class Transport:
         """Make a channel to `unix:/path` or `host:port`; it connects when first used and reconnects by itself.
 
         With TLS the peer must show a certificate for `name`; unset: for the host in `address`. `sticky`: of several
-        addresses one is drawn and stayed with while it works.
+        addresses one is drawn and stayed with while it works, for a peer that remembers what it said.
 
         Raises:
             AddressError: the address is on another machine and nothing would protect the connection.

@@ -80,8 +80,8 @@ class Preparation:
             adapter=asked.adapter,
             priority=asked.priority,
             cache_salt=self._salt(asked.organization_id),
-            control_tokens=self._marked(reading),
             continued=len(said),
+            control_tokens=self._marked(reading),
         )
         return Prepared(request, reading)
 
