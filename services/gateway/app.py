@@ -11,6 +11,7 @@ import grpc
 from chassis.kit import Kit
 from chassis.rpc_client import connect
 from services.gateway.admission import Admission
+from services.gateway.claims import Claims
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
@@ -18,6 +19,7 @@ from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
 from services.gateway.metrics import Metrics
 from services.gateway.outbox import Outbox
+from services.gateway.peers.answers import SharedAnswers
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -89,7 +91,11 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             budget=RetryBudget(settings.retry_budget),
             metrics=metrics,
         )
-        replays = Replays(kit.clock.monotonic, max_bytes=settings.idempotency_bytes)
+        shared = SharedAnswers(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        claims = Claims(
+            shared, kit.clock, lambda: kit.ids.new("claim_"), kit.log, patience_s=settings.request_timeout_s
+        )
+        replays = Replays(kit.clock.monotonic, claims, max_bytes=settings.idempotency_bytes)
         desk = Desk(
             settings=settings,
             clock=kit.clock,
