@@ -13,12 +13,14 @@ from chassis.kit import Kit
 from chassis.outbox import Outbox
 from services.gateway.admission import Admission
 from services.gateway.attempts import Parts, Rules
+from services.gateway.claims import Claims
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
 from services.gateway.metrics import LimitMetrics, Metrics
+from services.gateway.peers.answers import SharedAnswers
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -123,7 +125,11 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 settings.migrate,
             ),
         )
-        replays = Replays(kit.clock.monotonic, max_bytes=settings.idempotency_bytes)
+        shared = SharedAnswers(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        claims = Claims(
+            shared, kit.clock, lambda: kit.ids.new("claim_"), kit.log, patience_s=settings.request_timeout_s
+        )
+        replays = Replays(kit.clock.monotonic, claims, max_bytes=settings.idempotency_bytes)
         desk = Desk(
             settings=settings,
             clock=kit.clock,

@@ -125,6 +125,16 @@ def idempotency_key_used() -> ApiError:
     )
 
 
+def idempotency_key_in_use() -> ApiError:
+    """Another gateway does this very request. The SDKs repeat a 409 by themselves, and that is right."""
+    return ApiError(
+        409,
+        "A request with this Idempotency-Key is being worked on. Ask again for its answer.",
+        code="idempotency_key_in_use",
+        headers=retry_headers(1000.0),
+    )
+
+
 def base_model(name: str) -> ApiError:
     """Only what was made by fine-tuning can be deleted."""
     return ApiError(

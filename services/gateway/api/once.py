@@ -37,7 +37,7 @@ async def once(
     name = key.decode("ascii")
     fingerprint = hashlib.sha256(path.encode() + b"\0" + body).digest()
     if streamed:
-        with replays.used_up(caller, name, fingerprint):
+        async with replays.used_up(caller, name, fingerprint):
             return await run()
 
     async def whole() -> Whole:
@@ -46,7 +46,6 @@ async def once(
         return answer
 
     answer, replayed = await replays.answer(caller, name, fingerprint, whole)
-    assert isinstance(answer, Whole)
     if not replayed:
         return answer
     # The limits have moved on since, and a replay is not counted.

@@ -118,6 +118,12 @@ def test_the_plan_has_the_last_word(layout: Layout, monkeypatch: pytest.MonkeyPa
     assert units["ratelimit"].environment["CAPSTAN_RATELIMIT_LOG_LEVEL"] == "ERROR"
 
 
+def test_names_in_everybodys_samples_stand_for_what_runs_here(layout: Layout) -> None:
+    aliases = json.loads(roster.router_settings(layout)["ALIASES"])
+    assert {aliases[name] for name in ("gpt-4o", "gpt-4", "gpt-3.5-turbo")} == {DEMO_NAME}
+    assert aliases["text-embedding-3-small"] == roster.EMBEDDING_NAME
+
+
 def test_clients_ask_for_a_model_by_its_folders_name(tmp_path: Path) -> None:
     assert served_model(str(DEMO_MODEL)) == DEMO_NAME
     assert served_model(str(tmp_path)) == tmp_path.name
