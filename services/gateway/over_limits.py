@@ -48,6 +48,8 @@ class OverLimits:
         standings: list[Standing] = []
         longest, refused = 0, None
         for charge in charges:
+            if charge.cost > charge.cap and not charge.shadow:
+                return  # it can never fit, which is another answer
             if not _is_told(charge):
                 continue
             told = self._told.get(charge.meter)

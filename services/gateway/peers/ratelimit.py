@@ -299,4 +299,4 @@ class Limiter:
         return await call(method, request, timeout_s=self._timeout_s, peer="ratelimit")
 
     def _now_ms(self) -> int:
-        return int(self._clock.monotonic() * 1000)
+        return round(self._clock.monotonic() * 1000)
