@@ -56,6 +56,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             metrics=limits,
             gateway_id=kit.instance,
             timeout_s=settings.ratelimit_timeout_s,
+            request_s=settings.request_timeout_s,
         )
         limits.degraded.set_function(lambda: float(limiter.is_away))
         placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
