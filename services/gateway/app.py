@@ -88,6 +88,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             gateway_id=kit.instance,
             timeout_s=settings.ratelimit_timeout_s,
             seed=seed,
+            request_s=settings.request_timeout_s,
         )
         limits.degraded.set_function(lambda: float(limiter.is_away))
         settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log, linger_s=LINGER_S)

@@ -28,7 +28,7 @@ class Limit:
     burst_percent: int = 100
     """How much of a minute's limit may come at once."""
     count_rejected: bool = True
-    """A refused request counts a hundredth of one."""
+    """A refused request counts a thousandth of one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -350,7 +350,7 @@ class RateLimit(_message.Message):
     burst_percent: _builtins.int
     """How much of a minute's limit may come at once, 1 to 100 percent of it. Unset (0): 100."""
     count_rejected: _builtins.bool
-    """Whether a refused request counts too, with a hundredth of a request against requests a minute. Unset: true."""
+    """Whether a refused request counts too, with a thousandth of a request against requests a minute. Unset: true."""
     def __init__(
         self,
         *,
