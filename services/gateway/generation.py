@@ -54,8 +54,8 @@ class Generation:
             yield batch
             batch = await self._inbox.take(now())
 
-    def delivered(self) -> int:
-        """Answer how many tokens were handed out so far."""
+    def generated(self) -> int:
+        """Answer the tokens that were handed out so far, over all choices."""
         return self._token_count
 
     @property
@@ -121,7 +121,7 @@ class Generator:
             self._metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, placement, inbox, first)
             grant.late_usage = generation.late_usage
-            grant.delivered = generation.delivered
+            grant.generated = generation.generated
             yield generation
         except CapstanError as error:
             outcome = FAULTS.get(error.reason, "ok")
@@ -144,11 +144,14 @@ class Generator:
     async def _first(self, grant: Grant, placement: Placement, starts: Sequence[Start], inbox: Inbox) -> Batch:
         """Start every prompt and wait for the first news."""
         session = self._replicas.session(placement.address)
+        ceiling = grant.quote.most_completion_tokens
         base, admission = 0, serialized(grant.record)
         for start in starts:
             start.request_id = grant.request_id if len(starts) == 1 else f"{grant.request_id}-{base}"
             start.organization_id = grant.caller.organization_id
             start.admission = admission
+            if ceiling is not None and not start.sampling.HasField("max_tokens"):
+                start.sampling.max_tokens = ceiling
             start.time_left.FromMilliseconds(int(self._patience.request_s * 1000))
             session.start(start, base, inbox)
             base += max(1, start.sampling.choice_count)

@@ -59,6 +59,8 @@ class Model:
     created: int
     """Unix seconds."""
     kind: Kind | None
+    max_model_tokens: int = 0
+    """Longest prompt plus completion; 0: no replica told yet."""
 
 
 class Placer:
@@ -130,6 +132,10 @@ class Placer:
                 return model.served_name
         raise CapstanError(Reason.MODEL_NOT_FOUND, "no such model", model=name)
 
+    def context_tokens(self, served_name: str) -> int:
+        """Answer the longest prompt plus completion of a model, as far as was told; 0: not known."""
+        return max((model.max_model_tokens for model in self._models if model.served_name == served_name), default=0)
+
     async def models(self) -> list[Model]:
         """Answer what is served, by name; remembered for a second. Raises `CapstanError` when the router is away."""
         if self._clock.monotonic() >= self._models_until:
@@ -138,7 +144,13 @@ class Placer:
             )
             names: dict[int, Kind] = {number: kind for kind, number in _KINDS.items()}
             self._models = [
-                Model(model.name, model.served_name, model.create_time.seconds, names.get(model.kind))
+                Model(
+                    model.name,
+                    model.served_name,
+                    model.create_time.seconds,
+                    names.get(model.kind),
+                    model.max_model_tokens,
+                )
                 for model in answer.models
             ]
             self._models_until = self._clock.monotonic() + MODELS_TTL_S
