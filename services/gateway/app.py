@@ -38,9 +38,6 @@ from services.gateway.spending import Spending
 LINGER_S = 0.02
 """How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
 
-HOLD_SLACK_S = 120.0
-"""How long after a request's deadline the money that it holds may still be settled before it is free again."""
-
 SEED_PATIENCE_S = 2.0
 """How long whoever finds ratelimit without a budget waits for this gateway's own usage to be posted."""
 
@@ -105,7 +102,6 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             limiter=limiter,
             classifier=classifier,
             spending=spending,
-            hold_s=settings.request_timeout_s + HOLD_SLACK_S,
             journal=journal,
             settlements=settlements,
             clock=kit.clock,
