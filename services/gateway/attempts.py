@@ -103,7 +103,7 @@ class Attempts:
             work.completion_tokens,
             tenant,
             prefix_hashes(starts[0], tenant),
-            session_hash(terms.session, tenant),
+            session_hash(terms.session, starts[0], tenant),
             body_hash(starts, tenant),
             terms.service_class,
             no_fallback=bool(grant.caller.allowed_models),

@@ -70,11 +70,17 @@ def refused(work: Callable[[], object]) -> openai.APIStatusError:
     return error
 
 
-@pytest.mark.parametrize("name", ["ratelimit", "router"])
-def test_without_a_service_on_the_way_it_is_a_503_that_names_it(suite: Suite, desk: Desk, name: str) -> None:
-    with suite.without(name):
-        assert refused(desk.ask).code == f"{name}_unavailable"
+def test_without_ratelimit_it_is_a_503_that_names_it(suite: Suite, desk: Desk) -> None:
+    with suite.without("ratelimit"):
+        assert refused(desk.ask).code == "ratelimit_unavailable"
     until(desk.is_served)
+
+
+def test_without_the_router_the_last_known_replicas_serve(suite: Suite, desk: Desk) -> None:
+    desk.ask()
+    with suite.without("router"):
+        desk.ask()
+    desk.ask()
 
 
 def test_without_valkey_it_is_a_503_that_names_the_service_in_front_of_it(suite: Suite, desk: Desk) -> None:
