@@ -213,9 +213,10 @@ class Placements:
 
 def _retry_after_ms(pool: Pool, now: float) -> int:
     """Guess when asking again makes sense, in milliseconds."""
-    if not any(replica.connected for replica in pool.replicas):
+    connected = [replica for replica in pool.replicas if replica.connected]
+    if not connected:
         return _RETRY_ABSENT_MS
-    trials = [replica.usable_from - now for replica in pool.replicas if replica.usable_from > now]
-    if trials:
+    trials = [replica.usable_from - now for replica in connected if replica.usable_from > now]
+    if len(trials) == len(connected):
         return max(_RETRY_SOONEST_MS, round(min(trials) * 1000))
     return _RETRY_FULL_MS
