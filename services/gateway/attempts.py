@@ -104,7 +104,7 @@ class Attempts:
             work.completion_tokens,
             tenant,
             prefix_hashes(starts[0], tenant),
-            session_hash(terms.session, tenant),
+            session_hash(terms.session, starts[0], tenant),
             body_hash(starts, tenant),
             terms.service_class,
             # What a budget holds was counted at the price of the model that was asked for.

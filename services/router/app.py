@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from capstan.router.v1 import router_pb2_grpc
 from chassis.clock import Clock
 from chassis.kit import Kit
+from services.router.demand import Demand
 from services.router.ejection import EjectionRules
+from services.router.external_metrics import ExternalMetrics
 from services.router.metrics import Metrics
+from services.router.metrics_listener import metrics_listener
 from services.router.models import Catalogue
 from services.router.placement import Placements
 from services.router.policies import POLICIES
@@ -38,7 +41,12 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         policies={model: POLICIES[policy] for model, policy in settings.policies.items()},
     )
     room = WaitingRoom(placements, QueueRules(settings.queue_capacity, settings.queue_ageing_s), kit.clock)
-    metrics = Metrics(kit.registry, replicas, room, kit.clock.monotonic)
+    demand = Demand(room)
+
+    def demands() -> dict[str, float]:
+        return {model: demand.of(model, replicas.serving(model)) for model in catalogue.served_names()}
+
+    metrics = Metrics(kit.registry, replicas, room, demands, kit.clock.monotonic)
     servicer = RouterServicer(placements, room, replicas, catalogue, metrics, kit.clock)
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, kit.server)
     for place in settings.all_replicas():
@@ -57,7 +65,12 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
     kit.tasks.spawn("queue", room.keep_looking())
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))
-    yield
+    async with AsyncExitStack() as stack:
+        if settings.metrics_listen:
+            external = ExternalMetrics(demands, kit.clock.now)
+            where = await stack.enter_async_context(metrics_listener(settings, external, kit))
+            kit.log.info("serving external metrics", extra={"path": where})
+        yield
 
 
 def rules(settings: Settings) -> Rules:
