@@ -158,7 +158,7 @@ class Admission:
 
     async def _model(self, caller: Caller, work: Work) -> str:
         served = await self._placer.resolve(work.model, work.kind)
-        if not (caller.may_use(served) or caller.may_use(work.model)):
+        if not caller.may_use(served, work.model):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,
                 f"Project `{caller.project_id}` does not have access to model `{work.model}`",

@@ -1,0 +1,22 @@
+"""What the routers of the admin API work with: built once by the composition root."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from chassis.clock import Clock
+from services.gateway.peers.admin.authority import Authority
+from services.gateway.reception import Reception
+from services.gateway.settings import Settings
+
+
+@dataclass(frozen=True)
+class Office:
+    """The admin API's parts."""
+
+    settings: Settings
+    clock: Clock
+    log: logging.Logger
+    reception: Reception
+    authority: Authority
