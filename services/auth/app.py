@@ -12,9 +12,11 @@ from chassis.postgres import pool
 from services.auth.cache import Cache
 from services.auth.directory import Directory
 from services.auth.metrics import Metrics
+from services.auth.minting import Mint
 from services.auth.servicer import AuthServicer
 from services.auth.settings import Settings
 from services.auth.store import Store
+from services.auth.tenancy import Tenancy
 from services.auth.uses import Uses
 from services.auth.watch import Changes, follow
 
@@ -32,7 +34,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         cache = Cache(kit.clock.monotonic, settings.cached_keys)
         changes = Changes(lambda change: cache.forget(change.key_ids, change.project_ids), cache.distrust)
         metrics = Metrics(kit.registry, is_away=lambda: connections.is_away, is_following=lambda: changes.following)
-        store = Store(connections, peppers)
+        tenancy, mint = Tenancy(connections), Mint(kit.ids, secrets.token_bytes, peppers)
+        store = Store(tenancy, peppers, mint, kit.ids)
         directory, uses = Directory(store, cache, kit.clock, metrics), Uses(store, kit.clock, kit.log)
         servicer = AuthServicer(
             directory=directory,
@@ -41,8 +44,6 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             uses=uses,
             metrics=metrics,
             clock=kit.clock,
-            ids=kit.ids,
-            entropy=secrets.token_bytes,
         )
         auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, kit.server)
         kit.tasks.spawn("follow changes", follow(dsn, changes, kit.clock, kit.log))
