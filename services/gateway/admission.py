@@ -22,8 +22,9 @@ from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
 from services.gateway.outbox import Outbox
 from services.gateway.peers.moderation import Classifier
-from services.gateway.peers.ratelimit import Limiter, RateLimited, Settlement
+from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Kind, Placer
+from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 
 CLIENT_GONE = "the client is gone"
@@ -79,7 +80,14 @@ class Grant:
     """What is known so far; estimated until the engine has counted."""
     late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
     """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
+    generated: Callable[[], int] | None = None
+    """Set by whoever does the work: answers the tokens generated so far."""
     closed: bool = False
+
+    @property
+    def tokens_so_far(self) -> int:
+        """What the limits should know of it by now."""
+        return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
 
     async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
         """Record how the work ended; returns when that is durable. Only the first time has an effect."""
@@ -139,6 +147,7 @@ class Admission:
             self._settle(request_id, caller, 0)
             raise
         grant = Grant(request_id, caller, work, model, meters, record, moderated, self._finish)
+        self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
             yield grant
         except BaseException as error:
@@ -152,9 +161,10 @@ class Admission:
 
         Raises `RateLimited`, or `CapstanError` UNAVAILABLE when limits cannot be checked.
         """
-        meters = await self._limiter.reserve(request_id, caller, model, 0)
-        self._settle(request_id, caller, 0)
-        return meters
+        try:
+            return await self._limiter.reserve(request_id, caller, model, 0)
+        finally:
+            self._settle(request_id, caller, 0)
 
     async def _model(self, caller: Caller, work: Work) -> str:
         served = await self._placer.resolve(work.model, work.kind)
@@ -173,7 +183,11 @@ class Admission:
     ) -> tuple[list[Meter], bool]:
         tokens = work.prompt_tokens + work.completion_tokens
         if caller.moderation == "off":
-            return await self._limiter.reserve(request_id, caller, model, tokens), True
+            try:
+                return await self._limiter.reserve(request_id, caller, model, tokens), True
+            except asyncio.CancelledError:
+                self._settle(request_id, caller, 0)
+                raise
         reserving = asyncio.ensure_future(self._limiter.reserve(request_id, caller, model, tokens))
         try:
             moderated = await self._classify(caller, work)
@@ -184,7 +198,11 @@ class Admission:
                 reserving.exception()
             self._settle(request_id, caller, 0)
             raise
-        return await reserving, moderated
+        try:
+            return await reserving, moderated
+        except asyncio.CancelledError:
+            self._settle(request_id, caller, 0)
+            raise
 
     async def _classify(self, caller: Caller, work: Work) -> bool:
         try:
@@ -242,8 +260,9 @@ class Admission:
             self._log.error("%s", failure, extra={"request_id": grant.request_id})
 
     def _settle(self, request_id: str, caller: Caller, tokens: int) -> None:
-        if caller.limits:
-            self._settlements.put(Settlement(request_id, caller.organization_id, tokens))
+        told = self._limiter.ended(Settlement(request_id, caller.organization_id, tokens))
+        if told is not None:
+            self._settlements.put(told)
 
     async def closed(self, within_s: float) -> None:
         """Wait until every grant is closed, at most `within_s`."""

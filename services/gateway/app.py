@@ -18,7 +18,7 @@ from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
-from services.gateway.metrics import Metrics
+from services.gateway.metrics import LimitMetrics, Metrics
 from services.gateway.outbox import Outbox
 from services.gateway.peers.admin.authority import Authority
 from services.gateway.peers.auth import Authenticator
@@ -56,7 +56,16 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
 
         auth = channel(settings.auth_address)
         authenticator = Authenticator(auth, kit.clock, kit.log, settings.auth_timeout_s)
-        limiter = Limiter(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        limits = LimitMetrics(kit.registry)
+        limiter = Limiter(
+            channel(settings.ratelimit_address),
+            clock=kit.clock,
+            log=kit.log,
+            metrics=limits,
+            gateway_id=kit.instance,
+            timeout_s=settings.ratelimit_timeout_s,
+        )
+        limits.degraded.set_function(lambda: float(limiter.is_away))
         placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
@@ -72,6 +81,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         kit.tasks.spawn("settlements", settlements.run())
         kit.tasks.spawn("releases", releases.run())
         kit.tasks.spawn("watch of auth", authenticator.watch())
+        kit.tasks.spawn("heartbeat to ratelimit", limiter.attend())
+        kit.tasks.spawn("renewal of reservations", limiter.keep())
 
         admission = Admission(
             placer=placer,

@@ -212,7 +212,9 @@ def _amounts(case: _Case, **names: str) -> str:
 
 def _rate_limited(case: _Case) -> ApiError:
     kind, words = _dimension(case)
-    wait_ms = math.ceil((case.number("retry_after_ms") or 1000) * (1 + 0.1 * case.jitter))
+    # Who shares a limit with others should not come back with all of them at once.
+    spread = 0.0 if case.text("scope") == "key" else 0.1 * case.jitter
+    wait_ms = math.ceil((case.number("retry_after_ms") or 1000) * (1 + spread))
     amounts = _amounts(case, Limit="limit", Used="used", Requested="requested")
     return ApiError(
         429,

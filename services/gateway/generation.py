@@ -53,6 +53,10 @@ class Generation:
             yield batch
             batch = await self._inbox.take(now())
 
+    def generated(self) -> int:
+        """Answer the tokens that were handed out so far, over all choices."""
+        return self._token_count
+
     @property
     def usage(self) -> Usage:
         """The engine's count; complete once `batches` has ended."""
@@ -116,6 +120,7 @@ class Generator:
             self._metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, placement, inbox, first)
             grant.late_usage = generation.late_usage
+            grant.generated = generation.generated
             yield generation
         except CapstanError as error:
             outcome = FAULTS.get(error.reason, "ok")

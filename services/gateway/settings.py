@@ -48,8 +48,9 @@ class Settings(ServiceSettings):
     admin_timeout_s: float = 5.0
     """Longest wait for the service that an admin request is about."""
 
-    ratelimit_timeout_s: float = 1.0
-    """Longest wait for a reservation."""
+    ratelimit_timeout_s: float = 0.1
+    """Longest wait for a reservation; then the gateway goes by its own meters. Above what
+    ratelimit waits for Valkey."""
 
     router_timeout_s: float = 1.0
     """Longest wait for a placement."""
