@@ -142,6 +142,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                     log=kit.log,
                     reception=reception("admin"),
                     authority=Authority(auth, settings.admin_timeout_s),
+                    placer=placer,
                 )
                 app = admin_app(office, kit)
                 await doors.enter_async_context(http_server(app, settings.admin_listen, settings, kit, name="admin"))

@@ -48,7 +48,7 @@ MODEL_PREFIX = "/v1/models/"
 SPELLINGS = {"/v1/fine-tuning/": "/v1/fine_tuning/"}
 """Prefixes that stand for another one: the dash is a common spelling of what the SDKs write with an underscore."""
 
-ADMINISTRATION = ("/v1/organization/", "/v1/projects/")
+ADMINISTRATION = ("/v1/organization", "/v1/projects/")
 """Prefixes of what the other listener serves."""
 
 Methods = Mapping[str, AsgiApp]

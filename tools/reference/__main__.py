@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from services.gateway.admin.app import openapi as admin_openapi
 from services.gateway.docs import openapi
 from tools.reference.document import Document, find
 from tools.reference.page import placed, render
@@ -17,7 +18,7 @@ PAGE = ROOT / "docs" / "api.md"
 
 def written(official: Path) -> str:
     """Answer the page as it should be."""
-    comparison = compare(Document.read(official), Document(openapi("")))
+    comparison = compare(Document.read(official), Document(openapi("")), Document(admin_openapi("")))
     return placed(PAGE.read_text(), render(comparison))
 
 

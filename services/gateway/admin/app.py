@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
+import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
@@ -14,10 +15,26 @@ from starlette.exceptions import HTTPException
 from chassis.kit import Kit
 from chassis.ops import AsgiApp, Receive, Scope, Send
 from services.gateway import request_errors
-from services.gateway.admin import projects
-from services.gateway.admin.office import Office
+from services.gateway.admin import (
+    admin_keys,
+    assignments,
+    audit_logs,
+    groups,
+    invites,
+    organizations,
+    project_groups,
+    project_keys,
+    project_users,
+    projects,
+    rate_limits,
+    roles,
+    service_accounts,
+    users,
+)
+from services.gateway.admin.office import Office, unstaffed
 from services.gateway.admin.route import BODY
 from services.gateway.admin.unserved import why_unserved
+from services.gateway.answer import Whole
 from services.gateway.docs_page import docs_page
 from services.gateway.edge import Edge
 from services.gateway.errors import ApiError
@@ -26,7 +43,22 @@ from services.gateway.schema.answers import ErrorEnvelope
 
 Json = dict[str, Any]
 
-ROUTERS: Sequence[Callable[[Office], APIRouter]] = (projects.router,)
+ROUTERS: Sequence[Callable[[Office], APIRouter]] = (
+    projects.router,
+    project_users.router,
+    service_accounts.router,
+    project_keys.router,
+    rate_limits.router,
+    project_groups.router,
+    users.router,
+    invites.router,
+    groups.router,
+    roles.router,
+    assignments.router,
+    admin_keys.router,
+    audit_logs.router,
+    organizations.router,
+)
 """A module per noun."""
 
 MOST_FIELDS = 200
@@ -41,28 +73,36 @@ DESCRIPTION = (
 def admin_app(office: Office, kit: Kit) -> AsgiApp:
     """Build the whole application of the admin listener."""
     app = application(office, kit.version)
-    page = docs_page()
+    beside: dict[str, AsgiApp] = {}
+    if office.settings.openapi:
+        beside = {"/docs": docs_page(), "/openapi.json": _document(_described(app))}
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"] == "/docs" and office.settings.openapi:
-            await page(scope, receive, send)
-            return
         method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves the body out
-        query = plain_query(scope["query_string"])
-        await cast("AsgiApp", app)({**scope, "method": method, "query_string": query}, receive, send)
+        scope = {**scope, "method": method, "query_string": plain_query(scope["query_string"])}
+        found = beside.get(scope["path"]) if method == "GET" else None
+        await (found or cast("AsgiApp", app))(scope, receive, send)
 
     return Edge(front, limits=BODY, clock=office.clock, ids=kit.ids, log=office.log)
 
 
+def _document(document: Json) -> AsgiApp:
+    whole = Whole(orjson.dumps(document))
+
+    async def serve(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await whole.send(send)
+
+    return serve
+
+
 def application(office: Office, version: str) -> FastAPI:
-    """Build the FastAPI application; `office` is not used before the first request."""
-    described = office.settings.openapi
+    """Build the FastAPI application; of `office` nothing is used before the first request."""
     app = FastAPI(
         title="Capstan administration",
         version=version,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json" if described else None,
+        openapi_url=None,
         redirect_slashes=False,
     )
     app.state.office = office
@@ -70,19 +110,15 @@ def application(office: Office, version: str) -> FastAPI:
     app.add_exception_handler(HTTPException, _of_http)
     for router in ROUTERS:
         app.include_router(router(office))
-    document: list[Json] = []
-
-    def described_once() -> Json:
-        if not document:
-            document.append(openapi(app))
-        return document[0]
-
-    app.openapi = described_once  # type: ignore[method-assign]  # FastAPI's documented way to replace it
     return app
 
 
-def openapi(app: FastAPI) -> Json:
-    """Describe the application: failures are told in OpenAI's envelope, and never as 422."""
+def openapi(version: str) -> Json:
+    """Make the OpenAPI document: failures are told in OpenAI's envelope, and never as 422."""
+    return _described(application(unstaffed(), version))
+
+
+def _described(app: FastAPI) -> Json:
     document: Json = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
     schemas: Json = document["components"]["schemas"]
     for name in ("HTTPValidationError", "ValidationError"):

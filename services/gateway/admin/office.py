@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Any, cast
 
 from chassis.clock import Clock
 from services.gateway.peers.admin.authority import Authority
+from services.gateway.peers.router import Placer
 from services.gateway.reception import Reception
 from services.gateway.settings import Settings
 
@@ -20,3 +22,17 @@ class Office:
     log: logging.Logger
     reception: Reception
     authority: Authority
+    placer: Placer
+
+
+def unstaffed() -> Office:
+    """Answer an office with nobody in it: enough to describe the application, and not to run it."""
+    nobody = cast("Any", None)
+    return Office(
+        settings=nobody,
+        clock=nobody,
+        log=nobody,
+        reception=nobody,
+        authority=nobody,
+        placer=nobody,
+    )

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 from chassis.errors import CapstanError, Reason
 from chassis.ops import Receive, Scope, Send
 from services.gateway.admission import CLIENT_GONE, RateLimited
-from services.gateway.api.answer import Answer, Headers, Whole
+from services.gateway.answer import Answer, Headers, Whole
 from services.gateway.api.once import once
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk

@@ -174,7 +174,7 @@ async def test_a_query_of_thousands_is_refused(office: Client) -> None:
     ("method", "path", "status", "code"),
     [
         ("GET", f"{PROJECTS}/", 404, "unknown_url"),
-        ("GET", "/v1/organization", 404, "unknown_url"),
+        ("GET", "/v1/organisation", 404, "unknown_url"),
         ("GET", "/v1/models", 404, "unknown_url"),
         ("PUT", PROJECTS, 405, "method_not_supported"),
         ("GET", "/v1/organization/certificates", 404, "not_served"),

@@ -30,15 +30,14 @@ class Projects:
     """Auth's projects. What the methods raise is what `Authority.ask` raises."""
 
     def __init__(self, authority: Authority) -> None:
-        self._ask = authority.ask
-        self._stub = authority.stub
+        self._at = authority
 
     async def list(self, actor: Actor, wanted: Wanted, *, include_archived: bool) -> Listing[Project]:
         """Answer a page, oldest first."""
         request = projects_pb2.ListProjectsRequest(
             actor=acting(actor), page=page(wanted), include_archived=include_archived
         )
-        answer: projects_pb2.ListProjectsResponse = await self._ask(self._stub.ListProjects, request)
+        answer: projects_pb2.ListProjectsResponse = await self._at.ask(self._at.stub.ListProjects, request)
         return listing([_project(project) for project in answer.projects], has_more=answer.has_more)
 
     async def create(self, actor: Actor, wish: ProjectCreate) -> Project:
@@ -46,12 +45,12 @@ class Projects:
         request = projects_pb2.CreateProjectRequest(
             actor=acting(actor), name=wish.name, moderation_policy=_policy(wish.moderation_policy)
         )
-        return _project((await self._ask(self._stub.CreateProject, request)).project)
+        return _project((await self._at.ask(self._at.stub.CreateProject, request)).project)
 
     async def get(self, actor: Actor, project_id: str) -> Project:
         """Answer one."""
         request = projects_pb2.GetProjectRequest(actor=acting(actor), project_id=project_id)
-        return _project((await self._ask(self._stub.GetProject, request)).project)
+        return _project((await self._at.ask(self._at.stub.GetProject, request)).project)
 
     async def update(self, actor: Actor, project_id: str, wish: ProjectUpdate) -> Project:
         """Change one."""
@@ -61,17 +60,17 @@ class Projects:
             name=wish.name,
             moderation_policy=_policy(wish.moderation_policy),
         )
-        return _project((await self._ask(self._stub.UpdateProject, request)).project)
+        return _project((await self._at.ask(self._at.stub.UpdateProject, request)).project)
 
     async def archive(self, actor: Actor, project_id: str) -> Project:
         """End one, and with it its keys."""
         request = projects_pb2.ArchiveProjectRequest(actor=acting(actor), project_id=project_id)
-        return _project((await self._ask(self._stub.ArchiveProject, request)).project)
+        return _project((await self._at.ask(self._at.stub.ArchiveProject, request)).project)
 
     async def permissions(self, actor: Actor, project_id: str) -> ModelPermissions:
         """Answer which models one may use."""
         request = projects_pb2.GetModelPermissionsRequest(actor=acting(actor), project_id=project_id)
-        return _permissions((await self._ask(self._stub.GetModelPermissions, request)).permissions)
+        return _permissions((await self._at.ask(self._at.stub.GetModelPermissions, request)).permissions)
 
     async def set_permissions(self, actor: Actor, project_id: str, wish: ModelPermissionsUpdate) -> ModelPermissions:
         """Say which models one may use."""
@@ -80,12 +79,12 @@ class Projects:
             project_id=project_id,
             permissions=projects_pb2.ModelPermissions(mode=wish.mode, models=wish.model_ids),
         )
-        return _permissions((await self._ask(self._stub.SetModelPermissions, request)).permissions)
+        return _permissions((await self._at.ask(self._at.stub.SetModelPermissions, request)).permissions)
 
     async def clear_permissions(self, actor: Actor, project_id: str) -> None:
         """Let one use all models."""
         request = projects_pb2.ClearModelPermissionsRequest(actor=acting(actor), project_id=project_id)
-        await self._ask(self._stub.ClearModelPermissions, request)
+        await self._at.ask(self._at.stub.ClearModelPermissions, request)
 
 
 def _policy(name: ModerationPolicy | None) -> auth_pb2.ModerationPolicy.ValueType:
