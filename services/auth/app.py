@@ -6,9 +6,11 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from capstan.auth.v1 import auth_pb2_grpc
+from capstan.auth.v1 import admin_pb2_grpc, auth_pb2_grpc
 from chassis.kit import Kit
 from chassis.postgres import pool
+from services.auth.admin.desk import Desk
+from services.auth.admin.servicer import admin_servicer
 from services.auth.cache import Cache
 from services.auth.directory import Directory
 from services.auth.metrics import Metrics
@@ -46,6 +48,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             clock=kit.clock,
         )
         auth_pb2_grpc.add_AuthServiceServicer_to_server(servicer, kit.server)
+        desk = Desk(tenancy, changes, mint, kit.ids, kit.clock)
+        admin_pb2_grpc.add_AdminServiceServicer_to_server(admin_servicer(desk), kit.server)
         kit.tasks.spawn("follow changes", follow(dsn, changes, kit.clock, kit.log))
         kit.tasks.spawn("write uses", uses.run())
         # Watch streams never end by themselves; they must not use up the grace of a service that is stopping.

@@ -12,6 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
+from services.auth.limits import AMOUNTS, Numbers
 from services.auth.permissions import ALL
 
 Word = TypeVar("Word", bound=str)
@@ -23,6 +24,9 @@ _LONGEST_EMAIL = 254  # RFC 5321, 4.5.3.1.3, without the angle brackets
 _SCOPE = re.compile(r"[a-z][a-z0-9_.]{0,63}", re.ASCII)
 _MODEL = re.compile(r"[^\x00-\x20\x7f]{1,256}")
 _MOST_SCOPES = 64
+LARGEST = 2**53 - 1
+"""What JSON readers everywhere can hold."""
+
 _MOST_PERMISSIONS = 100
 
 
@@ -96,9 +100,19 @@ def expiry(param: str, at: Timestamp | None, clock: Clock) -> datetime | None:
     """Check when something ends: in the future, or never (None)."""
     if at is None:
         return None
-    if at.ToNanoseconds() <= clock.now() * 1e9:
-        raise invalid(param, "must be in the future")
     try:
-        return at.ToDatetime(UTC)
+        instant = at.ToDatetime(UTC)
     except (ValueError, OverflowError):
         raise invalid(param, "must be before the year 10000") from None
+    if at.ToNanoseconds() <= clock.now() * 1e9:
+        raise invalid(param, "must be in the future")
+    return instant
+
+
+def amounts(param: str, limit: Numbers) -> Numbers:
+    """Check the numbers of a rate limit."""
+    if any(not 0 <= value <= LARGEST for name in AMOUNTS if (value := getattr(limit, name)) is not None):
+        raise invalid(param, f"must have amounts of 0 to {LARGEST}")
+    if not 1 <= limit.burst_percent <= 100:
+        raise invalid(param, "must have a burst of 1 to 100 percent")
+    return limit
