@@ -15,7 +15,7 @@ from services.gateway.caller import Caller
 from services.gateway.client_address import client_address, within
 from services.gateway.exchange import Exchange, bearer, header
 from services.gateway.peers.auth import Authenticator
-from services.gateway.scopes import MANAGEMENT_READ, MODEL_REQUEST, missing
+from services.gateway.scopes import MANAGEMENT, MODEL_REQUEST, missing
 from services.gateway.wrong_keys import WrongKeys
 
 Door = Literal["public", "admin"]
@@ -68,7 +68,7 @@ class Reception:
             raise request_errors.address_not_allowed(address)
         lacks = ""
         if caller.is_admin != self._admin:
-            lacks = MANAGEMENT_READ if self._admin else MODEL_REQUEST
+            lacks = MANAGEMENT if self._admin else MODEL_REQUEST
         elif not self._admin:
             lacks = missing(caller, scope["method"], scope["path"])
         if lacks:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from services.gateway.caller import Caller
 
 ALL, ALL_READ = "*", "api.all.read"
-MANAGEMENT_READ, MANAGEMENT_WRITE = "api.management.read", "api.management.write"
-"""What only admin keys hold."""
+MANAGEMENT = "api.management.read"
+"""What OpenAI says that a project's key lacks for the administration. No key can be given it: admin keys are another
+kind, with scopes of their own that the service judges which has the object."""
 MODEL_REQUEST = "model.request"
 
 _READS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -9,6 +9,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.auth.v1 import actor_pb2, admin_pb2_grpc
+from chassis.errors import CapstanError, Reason
 from services.gateway.actor import Actor, Wanted
 from services.gateway.kept import Order
 from services.gateway.peers.calls import call
@@ -18,6 +19,14 @@ _ORDERS: dict[Order | None, actor_pb2.PageOrder.ValueType] = {
     "asc": actor_pb2.PAGE_ORDER_ASCENDING,
     "desc": actor_pb2.PAGE_ORDER_DESCENDING,
 }
+
+
+_SAID_AS = {
+    "permissions.models": "model_ids",
+    "expire_time": "expires_in_seconds",
+    "overlap": "overlap_seconds",
+}
+"""What requests call the fields of messages, where that is not the last part of their name."""
 
 
 class Authority:
@@ -30,10 +39,24 @@ class Authority:
     async def ask(self, method: Any, request: Any) -> Any:
         """Call a method of the stub.
 
-        Raises `CapstanError`: OBJECT_NOT_FOUND, OBJECT_CONFLICT, INVALID_ARGUMENT, PERMISSION_DENIED, and UNAVAILABLE
+        Raises `CapstanError`: OBJECT_NOT_FOUND, OBJECT_CONFLICT, PARAMETER_REFUSED, PERMISSION_DENIED, and UNAVAILABLE
         when auth is away.
         """
-        return await call(method, request, timeout_s=self._timeout_s, peer="auth")
+        try:
+            return await call(method, request, timeout_s=self._timeout_s, peer="auth")
+        except CapstanError as error:
+            raise _as_asked(error) from None
+
+
+def _as_asked(error: CapstanError) -> CapstanError:
+    """Name a refused field as the request did; auth's sentence about it is fit for clients."""
+    field = error.metadata.get("param")
+    if error.reason is not Reason.INVALID_ARGUMENT or not field:
+        return error
+    last = field.rpartition(".")[2]
+    param = _SAID_AS.get(field) or _SAID_AS.get(last) or last
+    why = error.message.removeprefix(f"{field}: ")
+    return CapstanError(Reason.PARAMETER_REFUSED, param=param, message=f"Invalid '{param}': it {why}.")
 
 
 def acting(actor: Actor) -> actor_pb2.Actor:

@@ -188,7 +188,7 @@ class AdminKeyCreate(RequestModel):
     expires_in_seconds: Lifetime | None = None
     """From now. Unset: never."""
     scopes: Scopes | None = None
-    """Capstan's own. `api.management.read` for a key that only looks."""
+    """Capstan's own. Such as `api.projects.read`; unset: those of the calling key."""
     allowed_ips: Networks | None = None
     """Capstan's own."""
 
