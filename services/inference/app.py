@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from capstan.inference.v1 import inference_pb2_grpc
 from chassis.kit import Kit
+from services.inference import reasoning, tool_call_forms
 from services.inference.engine_sim import SimEngine, SimOptions
 from services.inference.engine_vllm import VllmEngine
 from services.inference.engine_vllm_options import VllmOptions
@@ -68,7 +69,7 @@ async def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
         cpu_threads=settings.cpu_threads,
         max_adapters=settings.max_adapters,
         max_adapter_rank=settings.max_adapter_rank,
-        reasoning_parser="deepseek_r1" if settings.reasoning == "think" else "",
+        reasoning_parser="" if settings.reasoning_parser == "none" else settings.reasoning_parser,
     )
     return VllmEngine(options, log=log)
 
@@ -99,7 +100,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 engine.tokenizer,
                 # The prefix cache lives and dies with this process, and so does its secret.
                 salt_key=secrets.token_bytes(32),
-                reasoning=settings.reasoning == "think",
+                reasoning=reasoning.FORMS[settings.reasoning_parser],
+                calls=tool_call_forms.FORMS[settings.tool_call_parser],
                 max_model_tokens=engine.model.max_model_tokens,
             ),
             limits=Limits(

@@ -31,8 +31,15 @@ class Settings(ServiceSettings):
     runner: Literal["generate", "pooling"] = "generate"
     """generate: text. pooling: vectors."""
 
-    reasoning: Literal["none", "think"] = "none"
-    """think: the model wraps its thoughts in <think>…</think>, and they are told apart from the answer."""
+    reasoning_parser: Literal["none", "deepseek_r1", "qwen3", "mistral"] = "none"
+    """How the model marks its thoughts, which are told apart from the answer. deepseek_r1, qwen3: as <think>…</think>.
+    mistral: as [THINK]…[/THINK]. none: it does not think out loud. The names are those of vLLM's option."""
+
+    tool_call_parser: Literal["hermes", "llama3_json", "mistral", "pythonic", "none"] = "hermes"
+    """How the model writes function calls, which depends on what it was trained for. hermes: JSON in <tool_call> tags
+    (Hermes, Qwen 2.5 and 3, the demonstration model). llama3_json: JSON at the beginning of a line (Llama 3.1 to 3.3).
+    mistral: after [TOOL_CALLS]. pythonic: a list of Python calls (Llama 3.2 and 4, ToolACE). none: it calls none, and
+    requests with tools are refused. The names are those of vLLM's option."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Precision. auto: the model's own; float32 for vectors on CPU."""

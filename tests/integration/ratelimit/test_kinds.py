@@ -102,7 +102,7 @@ async def test_no_more_than_the_burst_comes_at_once(client: Client) -> None:
     results = [await client.reserve("org-1", charge) for _ in range(11)]
     assert [result.HasField("refusal") for result in results] == [False] * 10 + [True]
     assert (results[0].meters[0].limit, results[0].meters[0].remaining) == (100, 9)
-    assert 500 <= int(refusal(results[10]).metadata["retry_after_ms"]) <= 600
+    assert 0 < int(refusal(results[10]).metadata["retry_after_ms"]) <= 600
 
 
 async def test_a_long_answer_is_charged_while_it_runs(client: Client) -> None:
