@@ -15,7 +15,7 @@ def seconds(text: str) -> int:
     Raises:
         Problem: it is none of these.
     """
-    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip())
+    match = re.fullmatch(r"(\d{1,6})([smhdw])", text.strip(), re.ASCII)
     if match is None:
         raise Problem(f"{text!r} is no span of time: write 90s, 15m, 12h, 30d or 2w.")
     return int(match[1]) * _UNITS_S[match[2]]
