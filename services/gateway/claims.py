@@ -18,7 +18,7 @@ from typing import Protocol
 from chassis.clock import Clock
 from chassis.errors import CapstanError
 from services.gateway import request_errors
-from services.gateway.api.answer import Whole
+from services.gateway.answer import Whole
 from services.gateway.caller import Caller
 
 LEASE_S = 30.0

@@ -19,7 +19,7 @@ from typing import Any
 
 from chassis.errors import CapstanError, Reason
 from services.gateway import request_errors
-from services.gateway.api.answer import Whole
+from services.gateway.answer import Whole
 from services.gateway.caller import Caller
 from services.gateway.claims import Claims, Held
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tools.local.launch import ROOT
 from tools.local.layout import Layout
+from tools.local.plan import ADMIN_HOST
 from tools.local.problem import Problem
 
 DEMO_MODEL = ROOT / "tools" / "demo_model" / "model"
@@ -116,7 +117,12 @@ def services(layout: Layout) -> list[Service]:
         Service("jobs", {"DSN": dsn}, migrates=True, tier=WORKERS),
         Service(
             "gateway",
-            calls | {"HTTP_LISTEN": f"{plan.host}:{plan.port}", "JOURNAL_PATH": str(journal / "journal.db")},
+            calls
+            | {
+                "HTTP_LISTEN": f"{plan.host}:{plan.port}",
+                "ADMIN_LISTEN": f"{ADMIN_HOST}:{plan.admin_listen_port}",
+                "JOURNAL_PATH": str(journal / "journal.db"),
+            },
             after=GATEWAY_CALLS,
             folders=(journal,),
             tier=DOOR,

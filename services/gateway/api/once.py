@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from services.gateway import request_errors
-from services.gateway.api.answer import Answer, Whole
+from services.gateway.answer import Answer, Whole
 from services.gateway.caller import Caller
 from services.gateway.replays import Replays
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 
 from capstan.ratelimit.v1 import answers_pb2, answers_pb2_grpc
-from services.gateway.api.answer import Whole
+from services.gateway.answer import Whole
 from services.gateway.caller import Caller
 from services.gateway.claims import Standing, State
 from services.gateway.peers.calls import call

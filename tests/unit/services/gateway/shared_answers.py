@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import unavailable
-from services.gateway.api.answer import Whole
+from services.gateway.answer import Whole
 from services.gateway.caller import Caller
 from services.gateway.claims import Claims, Standing, State
 

@@ -6,7 +6,7 @@ import pytest
 
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
-from services.gateway.api.answer import Whole
+from services.gateway.answer import Whole
 from services.gateway.api_error import ApiError
 from services.gateway.caller import Caller
 from services.gateway.replays import OVERHEAD_BYTES, Replays

@@ -62,10 +62,10 @@ def test_the_router_is_told_of_every_engine(layout: Layout) -> None:
     assert {replica["id"] for replica in json.loads(router.settings["REPLICAS"])} == engines
 
 
-def test_only_the_gateway_listens_on_a_port(layout: Layout) -> None:
+def test_only_the_gateway_listens_on_ports(layout: Layout) -> None:
     units = assembly.units(layout.plan, layout.folder, LIFELINE)
     ports = {name for unit in units for name, value in unit.environment.items() if value.startswith("127.0.0.1:")}
-    assert ports == {"CAPSTAN_GATEWAY_HTTP_LISTEN"}
+    assert ports == {"CAPSTAN_GATEWAY_HTTP_LISTEN", "CAPSTAN_GATEWAY_ADMIN_LISTEN"}
 
 
 def test_what_a_unit_waits_for_exists_and_comes_before_it(layout: Layout) -> None:
