@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import Protocol
 
 import grpc
 from prometheus_client import CollectorRegistry
@@ -46,6 +47,15 @@ class Kit:
     """The service's logger."""
     draining: Draining
     """Tells that the service was asked to stop."""
+    connect: Connect
+    """Makes gRPC channels to other services, secured as the settings say."""
+
+
+class Connect(Protocol):
+    """As `chassis.transport.Transport.connect`."""
+
+    def __call__(self, address: str, name: str | None = None) -> grpc.aio.Channel:
+        """Make a channel to `address`, whose peer shows a certificate for `name` (unset: the host in `address`)."""
 
 
 class Draining:

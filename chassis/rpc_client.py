@@ -30,6 +30,8 @@ OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
     # Several addresses (a headless service) share the calls.
     ("grpc.lb_policy_name", "round_robin"),
+    # A peer that is lost or asks to connect anew is looked up again; gRPC's own 30 s would leave new ones idle.
+    ("grpc.dns_min_time_between_resolutions_ms", 2_000),
     # No environment proxy ever belongs between two of our services.
     ("grpc.enable_http_proxy", 0),
     # Channels to one address each have a connection of their own, so that closing one disturbs no other.
@@ -37,9 +39,18 @@ OPTIONS: list[tuple[str, int | str]] = [
 ]
 
 
-def connect(address: str) -> grpc.aio.Channel:
-    """Make a channel to `unix:/path` or `host:port`. It connects when first used and reconnects by itself."""
-    return grpc.aio.insecure_channel(address, options=OPTIONS)
+def connect(
+    address: str, *, credentials: grpc.ChannelCredentials | None = None, peer_name: str | None = None
+) -> grpc.aio.Channel:
+    """Make a channel to `unix:/path` or `host:port`. It connects when first used and reconnects by itself.
+
+    Plain without `credentials`: services use `Kit.connect`, which knows whether that is allowed. `peer_name` is what
+    the peer's certificate must be for; unset: the host in `address`.
+    """
+    if credentials is None:
+        return grpc.aio.insecure_channel(address, options=OPTIONS)
+    named = [("grpc.ssl_target_name_override", peer_name), ("grpc.default_authority", peer_name)] if peer_name else []
+    return grpc.aio.secure_channel(address, credentials, options=[*OPTIONS, *named])
 
 
 async def call(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -36,9 +36,25 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
 
 
-def create(metrics: RpcServerMetrics, tracing: Tracing, clock: Clock, log: logging.Logger) -> grpc.aio.Server:
-    """Make a server whose servicers just `raise CapstanError(…)`."""
-    return grpc.aio.server(interceptors=[_Interceptor(metrics, tracing, clock, log)], options=OPTIONS)
+def create(
+    metrics: RpcServerMetrics,
+    tracing: Tracing,
+    clock: Clock,
+    log: logging.Logger,
+    *,
+    callers: Collection[str] = (),
+    max_connection_age_s: float | None = None,
+) -> grpc.aio.Server:
+    """Make a server whose servicers just `raise CapstanError(…)`.
+
+    `callers` are the names in certificates that may call; empty: anybody who gets a connection.
+    """
+    options = list(OPTIONS)
+    if max_connection_age_s is not None:
+        # Without a grace of its own: what runs when a connection has reached its age may finish on it.
+        options.append(("grpc.max_connection_age_ms", round(max_connection_age_s * 1000)))
+    interceptor = _Interceptor(metrics, tracing, clock, log, frozenset(name.encode() for name in callers))
+    return grpc.aio.server(interceptors=[interceptor], options=options)
 
 
 def rich_status(error: CapstanError) -> grpc.Status:
@@ -54,7 +70,15 @@ def rich_status(error: CapstanError) -> grpc.Status:
 class _Interceptor(grpc.aio.ServerInterceptor):
     """Wraps each method once; the wrapped handlers are kept, since gRPC asks again for every call."""
 
-    def __init__(self, metrics: RpcServerMetrics, tracing: Tracing, clock: Clock, log: logging.Logger) -> None:
+    def __init__(
+        self,
+        metrics: RpcServerMetrics,
+        tracing: Tracing,
+        clock: Clock,
+        log: logging.Logger,
+        callers: frozenset[bytes],
+    ) -> None:
+        self._callers = callers
         self._metrics = metrics
         self._tracing = tracing
         self._clock = clock
@@ -93,6 +117,8 @@ class _Interceptor(grpc.aio.ServerInterceptor):
             begin = self._clock.monotonic()
             reason = "OK"
             try:
+                if self._callers:
+                    self._admit(context)
                 if not self._tracing.enabled:
                     return await inner(request, context)
                 with self._tracing.span(method, SpanKind.SERVER, context.invocation_metadata()):
@@ -112,6 +138,8 @@ class _Interceptor(grpc.aio.ServerInterceptor):
         async def handle(request: Any, context: grpc.aio.ServicerContext[Any, Any]) -> AsyncIterator[Any]:
             reason = "OK"
             try:
+                if self._callers:
+                    self._admit(context)
                 async for message in inner(request, context):
                     yield message
             except (asyncio.CancelledError, GeneratorExit):
@@ -123,6 +151,12 @@ class _Interceptor(grpc.aio.ServerInterceptor):
                 self._metrics.handled.labels(method, reason).inc()
 
         return handle
+
+    def _admit(self, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+        """Raise PERMISSION_DENIED unless the caller's certificate has one of the names that may call."""
+        names = context.auth_context().get("x509_subject_alternative_name", ())
+        if self._callers.isdisjoint(names):
+            raise CapstanError(Reason.PERMISSION_DENIED, "this service is not for that caller")
 
     async def _fail(self, method: str, error: Exception, context: grpc.aio.ServicerContext[Any, Any]) -> str:
         """End the call with the error's status. Only `abort` raises, so this never returns normally but for typing."""

@@ -3,6 +3,7 @@
     settings -> operations port -> build -> gRPC -> ready when all named conditions hold
     -> SIGTERM -> not ready -> wait drain_delay_s -> refuse new calls, let running ones finish within grace_s
     -> leave build -> flush -> exit 0
+    SIGTERM before it was ready -> give the start up -> exit 0
 
 A background task that ends by itself stops the service with exit status 1. A second signal cuts the grace to nothing.
 """
@@ -36,6 +37,7 @@ from chassis.settings import ServiceSettings, SettingsError, load
 from chassis.sockets import AddressError, bound_address, listen, unix_path
 from chassis.supervise import Tasks
 from chassis.tracing import Tracing
+from chassis.transport import Transport
 
 S = TypeVar("S", bound=ServiceSettings)
 Build = Callable[[S, Kit], AbstractAsyncContextManager[None]]
@@ -52,6 +54,10 @@ class Stop:
     def ask(self) -> None:
         """Ask once to stop; ask twice to hurry."""
         (self.hurried if self.asked.is_set() else self.asked).set()
+
+
+class StoppedWhileStartingError(Exception):
+    """A stop was asked before the service was ready: there is nothing to drain."""
 
 
 def installed_version() -> str:
@@ -75,6 +81,7 @@ async def serve(
     """Live one service's life; answer its exit status.
 
     `on_ready` is called once, with the operations port's address, when the service is ready for the first time.
+    Raises `StoppedWhileStartingError`.
     """
     log = logging.getLogger(f"capstan.{name}")
     clock = clock or SystemClock()
@@ -90,17 +97,26 @@ async def serve(
         about = {"service": name, "instance": instance, "version": installed_version()}
         ops_app = ops.Ops(readiness, registry, about)
         ops_address = await stack.enter_async_context(_ops_port(ops_app, settings.ops_listen, log))
-        server = rpc_server.create(metrics.RpcServerMetrics(registry), tracing, clock, log)
+        transport = Transport(settings, clock)
+        server = rpc_server.create(
+            metrics.RpcServerMetrics(registry),
+            tracing,
+            clock,
+            log,
+            callers=settings.callers,
+            max_connection_age_s=settings.max_connection_age_s,
+        )
         kit = Kit(
             name, instance, about["version"], clock, ids or RandomIds(), server, readiness, registry, tasks, ops_app,
-            tracing, log, draining,
+            tracing, log, draining, transport.connect,
         )  # fmt: skip
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         readiness.listen(lambda ready: _announce(health_servicer, ready, tasks))
-        await stack.enter_async_context(build(settings, kit))
+        async with _given_up_when(stop):
+            await stack.enter_async_context(build(settings, kit))
         if settings.listen:
-            _bind(server, settings.listen)
+            transport.listen(server, settings.listen)
             await server.start()
         if on_ready is not None:
             readiness.listen(lambda ready: on_ready(kit, ops_address) if ready else None)
@@ -120,30 +136,29 @@ async def serve(
     return 1 if failed else 0
 
 
+@contextlib.asynccontextmanager
+async def _given_up_when(stop: Stop) -> AsyncIterator[None]:
+    """Cancel the block, which may take minutes to load something, when a stop is asked meanwhile."""
+    starting = asyncio.current_task()
+    assert starting is not None
+    asked = asyncio.create_task(stop.asked.wait())
+    asked.add_done_callback(lambda done: None if done.cancelled() else starting.cancel())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stop.asked.is_set():
+            raise
+        starting.uncancel()
+        raise StoppedWhileStartingError from None
+    finally:
+        asked.cancel()
+
+
 def _spare_the_collector() -> None:
     """Leave what start-up made out of garbage collection, and collect rarely: cycles are few here, objects many."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _bind(server: grpc.aio.Server, address: str) -> None:
-    """Let gRPC listen; a stale socket file of a process that died is replaced, a live one is an error."""
-    if address.startswith("unix:"):
-        listen(address).close()
-        unix_path(address).unlink()
-        before = os.umask(0o177)
-        try:
-            bound = server.add_insecure_port(address)
-        finally:
-            os.umask(before)
-    else:
-        host = address.rpartition(":")[0].strip("[]")
-        if host not in ("127.0.0.1", "::1", "localhost"):
-            raise AddressError(f"{address}: gRPC without TLS listens on unix sockets and loopback only")
-        bound = server.add_insecure_port(address)
-    if not bound:
-        raise AddressError(f"cannot listen on {address}")
 
 
 def _announce(servicer: health.aio.HealthServicer, ready: bool, tasks: Tasks) -> None:
@@ -245,4 +260,9 @@ async def _serve_with_signals(name: str, settings: S, build: Build[S]) -> int:
         loop.add_signal_handler(signum, stop.ask)
     if settings.parent_fd is not None:
         watch_parent(settings.parent_fd, stop)
-    return await serve(name, settings, build, stop=stop)
+    try:
+        return await serve(name, settings, build, stop=stop)
+    except StoppedWhileStartingError:
+        logging.getLogger(f"capstan.{name}").info("stopped while starting")
+        logging.shutdown()
+        os._exit(0)  # a thread that loads a model cannot be cancelled, and the interpreter would wait for it

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from pydantic import SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 S = TypeVar("S", bound="ServiceSettings")
@@ -56,6 +56,21 @@ class ServiceSettings(BaseSettings):
     trace_sample_ratio: float = 0.01
     """Share of requests that start a trace here, 0 to 1; a caller's decision is followed."""
 
+    transport: Literal["local", "tls", "mesh"] = "local"
+    """How gRPC connections are secured. local: unix sockets and loopback only. tls: mutual TLS with the certificates in
+    `tls_folder`. mesh: plain, because a service mesh encrypts and authenticates every connection."""
+
+    tls_folder: Path | None = None
+    """Folder with `tls.crt`, `tls.key` and `ca.crt` (PEM), looked at again every 5 s at the most. Required for tls."""
+
+    callers: tuple[str, ...] = ()
+    """With tls: names in certificates that may call this service, as JSON: `["gateway"]`. Empty: whoever has a
+    certificate of the CA."""
+
+    max_connection_age_s: float | None = Field(default=None, gt=0)
+    """Seconds after which a gRPC client is asked to connect anew, so that it finds new replicas of this service; calls
+    that run are not disturbed. Unset: never."""
+
     parent_fd: int | None = None
     """File descriptor of a pipe: when its other end closes, the service stops. The local launcher uses it so that no
     process outlives it. Unset: not watched."""
@@ -68,6 +83,14 @@ class ServiceSettings(BaseSettings):
             if not host or not port.isdigit() or int(port) > 65535:
                 raise ValueError("must be `unix:/absolute/path` or `host:port`")
         return value
+
+    @model_validator(mode="after")
+    def _secured(self) -> ServiceSettings:
+        if (self.transport == "tls") != (self.tls_folder is not None):
+            raise ValueError("`transport` tls and `tls_folder` need each other")
+        if self.callers and self.transport != "tls":
+            raise ValueError("`callers` can only be told apart with `transport` tls")
+        return self
 
 
 class DatabaseSettings(ServiceSettings):

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 # sockaddr_un has room for 108 bytes with the closing NUL (unix(7)).
@@ -60,6 +61,25 @@ def _listen_unix(path: Path, backlog: int) -> socket.socket:
     listener.listen(backlog)
     listener.setblocking(False)
     return listener
+
+
+def is_on_this_machine(address: str) -> bool:
+    """Say whether `address` cannot be reached from, or reach, another machine."""
+    return address.startswith("unix:") or address.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")
+
+
+def bind_mode_0600(address: str, bind: Callable[[str], int]) -> int:
+    """Let `bind` make the socket `unix:/path` for this user alone, replacing a stale file; answer what it answers.
+
+    Raises `AddressError` when somebody listens there.
+    """
+    listen(address).close()
+    unix_path(address).unlink()
+    before = os.umask(0o177)
+    try:
+        return bind(address)
+    finally:
+        os.umask(before)
 
 
 def bound_address(listener: socket.socket) -> str:

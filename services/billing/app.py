@@ -6,12 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from capstan.billing.v1 import billing_pb2_grpc
+from capstan.billing.v1 import billing_pb2_grpc, reports_pb2_grpc
 from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.kit import Kit
 from chassis.postgres import pool
 from services.billing.metrics import Metrics
+from services.billing.report_servicer import ReportServicer
+from services.billing.report_store import ReportStore
 from services.billing.servicer import BillingServicer
 from services.billing.settings import Settings
 from services.billing.store import Store
@@ -23,9 +25,15 @@ _COUNT_INTERVAL_S = 30.0
 async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Serve billing. PostgreSQL may be away at the start: calls are UNAVAILABLE until it is there."""
     metrics = Metrics(kit.registry)
+
+    def now() -> datetime:
+        return datetime.fromtimestamp(kit.clock.now(), UTC)
+
     async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
-        store = Store(connections, lambda: datetime.fromtimestamp(kit.clock.now(), UTC))
+        store = Store(connections, now)
         billing_pb2_grpc.add_BillingServiceServicer_to_server(BillingServicer(store, metrics, kit.clock), kit.server)
+        reports = ReportServicer(ReportStore(connections), now)
+        reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, kit.server)
         kit.tasks.spawn("count dead letters", _count_dead_letters(store, metrics, kit.clock))
         yield
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chassis import postgres
 from services.billing import verify as books
+from services.billing.finding import table
 from services.billing.price_file import parse
 from services.billing.price_store import publish
 from services.billing.settings import Settings
@@ -59,7 +60,7 @@ async def verify(settings: Settings) -> int:
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
         findings = await books.check(pool)
-    _say(books.table(findings))
+    _say(table(findings))
     return 0 if all(finding.holds for finding in findings) else 1
 
 

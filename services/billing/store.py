@@ -16,7 +16,7 @@ from services.billing import sql
 from services.billing.events import Delivery, UsageEvent, with_believable_times
 from services.billing.ledger import legs
 from services.billing.price_store import PublishedPrices
-from services.billing.pricing import NoPriceError, Price, PriceBook, amount_nanousd
+from services.billing.pricing import FREE, FREE_OF_CHARGE, NoPriceError, Price, PriceBook, amount_nanousd
 
 MOST_NANOUSD = 2**62
 """Where one event's amount stops being believable: 4.6 billion USD."""
@@ -163,7 +163,8 @@ def _judge(delivery: Delivery, book: PriceBook, received: datetime) -> _Entry | 
         return _Refusal(delivery.fault)
     event = with_believable_times(delivery.event, received)
     try:
-        price = book.at(event.model, event.start_time)
+        free = event.endpoint in FREE
+        price = FREE_OF_CHARGE if free else book.at(event.model, event.start_time, event.price_version)
     except NoPriceError as error:
         return _Refusal(str(error))
     amount = amount_nanousd(price, event)
@@ -216,6 +217,8 @@ async def _record(connection: Connection, entries: Sequence[_Entry]) -> set[str]
             e.price.version,
             e.price.model,
             e.amount_nanousd,
+            e.event.batch,
+            e.event.service_tier,
         )
         for e in entries
     ]

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import grpc
 
 from chassis.kit import Kit
-from chassis.rpc_client import connect
 from services.gateway.admission import Admission
 from services.gateway.claims import Claims
 from services.gateway.desk import Desk
@@ -46,7 +45,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     async with AsyncExitStack() as stack:
 
         def channel(address: str) -> grpc.aio.Channel:
-            made = connect(address)
+            made = kit.connect(address)
             stack.push_async_callback(made.close)
             return made
 
@@ -55,7 +54,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
-        replicas = Replicas(kit.instance, kit.log)
+        replicas = Replicas(kit.instance, kit.log, kit.connect)
         stack.push_async_callback(replicas.close)
 
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))

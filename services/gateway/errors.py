@@ -142,6 +142,10 @@ def _metering_unavailable(case: _Case) -> ApiError:
     return _away(case, "metering_unavailable")
 
 
+def _budget_unknown(case: _Case) -> ApiError:
+    return _away(case, "budget_unavailable")
+
+
 def _unauthenticated(message: str, code: str | None) -> ApiError:
     # RFC 9110, 15.5.2: a 401 names the scheme it wants.
     return ApiError(401, message, code=code, headers=((b"www-authenticate", b"Bearer"),))
@@ -351,6 +355,7 @@ _ROWS: Mapping[Reason, Callable[[_Case], ApiError]] = {
     Reason.RATE_LIMITED: _rate_limited,
     Reason.REQUEST_TOO_LARGE_FOR_LIMIT: _request_too_large,
     Reason.QUOTA_EXHAUSTED: _quota_exhausted,
+    Reason.BUDGET_UNKNOWN: _budget_unknown,
     Reason.MODEL_NOT_FOUND: _model_not_found,
     Reason.MODEL_KIND_MISMATCH: _model_kind_mismatch,
     Reason.NO_CAPACITY: _overloaded,

@@ -17,10 +17,13 @@ import grpc
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import CapstanError, Reason, from_failure, unavailable
-from chassis.rpc_client import call, connect, translate
+from chassis.kit import Connect
+from chassis.rpc_client import call, translate
 from services.gateway.deltas import Delta, Usage
 
 SWEEP_S = 0.5
+NAME = "inference"
+"""In every replica's certificate: replicas are called by their addresses, which no certificate can know."""
 
 Start = inference_pb2.Start
 
@@ -160,10 +163,10 @@ class Inbox:
 class Session:
     """One stream to one replica."""
 
-    def __init__(self, address: str, gateway_id: str, log: logging.Logger) -> None:
+    def __init__(self, address: str, channel: grpc.aio.Channel, gateway_id: str, log: logging.Logger) -> None:
         self._address = address
         self._log = log
-        self._channel = connect(address)
+        self._channel = channel
         self._stub = inference_pb2_grpc.InferenceServiceStub(self._channel)
         self._slots: dict[int, tuple[int, Inbox]] = {}
         self._next_slot = 0
@@ -252,7 +255,8 @@ class Session:
 class Replicas:
     """All sessions of this gateway, by address."""
 
-    def __init__(self, gateway_id: str, log: logging.Logger) -> None:
+    def __init__(self, gateway_id: str, log: logging.Logger, connect: Connect) -> None:
+        self._connect = connect
         self._gateway_id = gateway_id
         self._log = log
         self._sessions: dict[str, Session] = {}
@@ -267,7 +271,9 @@ class Replicas:
                 task = asyncio.get_running_loop().create_task(session.close(), name="close a broken session")
                 self._closing.add(task)
                 task.add_done_callback(self._closing.discard)
-            session = self._sessions[address] = Session(address, self._gateway_id, self._log)
+            session = self._sessions[address] = Session(
+                address, self._connect(address, NAME), self._gateway_id, self._log
+            )
         return session
 
     async def embed(
@@ -306,7 +312,7 @@ class Replicas:
     def _stub(self, address: str) -> inference_pb2_grpc.InferenceServiceStub:
         channel = self._channels.get(address)
         if channel is None:
-            channel = self._channels[address] = connect(address)
+            channel = self._channels[address] = self._connect(address, NAME)
         return inference_pb2_grpc.InferenceServiceStub(channel)
 
     async def close(self) -> None:

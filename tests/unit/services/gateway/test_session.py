@@ -13,9 +13,16 @@ from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import CapstanError, Reason
+from chassis.rpc_client import connect
 from services.gateway.peers.inference import Inbox, Patience, Replicas
 
 LOG = logging.getLogger("test")
+
+
+def plain(address: str, name: str | None = None) -> grpc.aio.Channel:
+    return connect(address)
+
+
 PATIENCE = Patience(first_token_s=60, idle_s=30, request_s=600, buffer_bytes=1000)
 
 
@@ -66,7 +73,7 @@ async def replica(folder: Path) -> AsyncIterator[tuple[Replica, str]]:
 @pytest.fixture
 async def scene(tmp_path: Path):
     async with replica(tmp_path) as (servicer, address):
-        replicas = Replicas("gateway-1", LOG)
+        replicas = Replicas("gateway-1", LOG, plain)
         yield servicer, replicas, address
         await replicas.close()
 
@@ -199,7 +206,7 @@ async def test_a_broken_session_fails_all_its_requests_and_the_next_request_open
 
 
 async def test_a_replica_that_is_not_there_fails_the_request_as_unavailable(tmp_path: Path) -> None:
-    replicas = Replicas("gateway-1", LOG)
+    replicas = Replicas("gateway-1", LOG, plain)
     inbox = Inbox(PATIENCE, now())
     replicas.session(f"unix:{tmp_path}/nobody.sock").start(start(), 0, inbox)
     with pytest.raises(CapstanError) as caught:

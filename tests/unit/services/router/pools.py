@@ -6,7 +6,8 @@ from services.router.ejection import EjectionRules
 from services.router.load import Load
 from services.router.models import Catalogue
 from services.router.placement import Placements, Request
-from services.router.replicas import Description, Kind, Replica, Replicas, Rules
+from services.router.pools import Replicas
+from services.router.replicas import Description, Kind, Replica, Rules
 
 RULES = Rules(
     stale_after_s=5.0,

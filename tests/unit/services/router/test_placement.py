@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import CapstanError, Reason
-from services.router.placement import Request, choose
 from services.router.replicas import Kind, Rules
-from tests.unit.services.router.pools import Pool, load
+from tests.unit.services.router.pools import Pool
 
 
 def refusal(pool: Pool, request_id: str = "req_refused", **changes: object) -> CapstanError:
@@ -292,18 +291,3 @@ def test_whatever_happens_the_counts_add_up(count: int, steps: list[tuple[str, i
         assert sum(replica.held_tokens for replica in pool.replicas) == sum(int(name[4:]) for name in where)
         open_count = sum(replica.ejection.is_open for replica in pool.replicas)
         assert open_count <= max(1, count // 2)
-
-
-def test_choosing_looks_only_at_the_pool_it_is_given() -> None:
-    pool = Pool(3)
-    replicas = pool.replicas.pool("chat", Kind.GENERATE)
-    assert choose((), "req_1", (), pool.now) is None
-    assert choose(replicas[:1], "req_1", (), pool.now) is replicas[0]
-    replicas[0].report(load(running_count=1), pool.now)
-    assert choose(replicas, "req_1", {replicas[1].id}, pool.now) is replicas[2]
-
-
-def test_one_place_is_enough_for_a_request_of_any_size() -> None:
-    pool = Pool(1)
-    assert pool.placements.place(Request("req_1", "chat", Kind.GENERATE, 10**9), pool.now).id == "r0"
-    assert pool.place("req_2") == "r0"

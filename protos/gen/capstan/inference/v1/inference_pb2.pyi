@@ -164,6 +164,7 @@ class Start(_message.Message):
     ADAPTER_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     TIME_LEFT_FIELD_NUMBER: _builtins.int
+    CONTINUATION_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """Slot of this session, chosen by the gateway, free now."""
     request_id: _builtins.str
@@ -196,6 +197,12 @@ class Start(_message.Message):
     def time_left(self) -> _duration_pb2.Duration:
         """Time left for the whole request; unset: none."""
 
+    @_builtins.property
+    def continuation(self) -> Global___Continuation:
+        """What another replica answered before it was lost: the answer goes on after it and does not repeat it. Only for one
+        choice without tools, format, log probabilities and echo. Unset: the answer begins here.
+        """
+
     def __init__(
         self,
         *,
@@ -210,16 +217,43 @@ class Start(_message.Message):
         adapter: _builtins.str = ...,
         priority: _builtins.int = ...,
         time_left: _duration_pb2.Duration | None = ...,
+        continuation: Global___Continuation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "format", b"format", "prompt", b"prompt", "sampling", b"sampling", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "continuation", b"continuation", "format", b"format", "prompt", b"prompt", "sampling", b"sampling", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "chat", b"chat", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "chat", b"chat", "continuation", b"continuation", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["chat", "text", "tokens"]  # noqa: Y015
     _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_prompt) -> _WhichOneofReturnType_prompt | None: ...
 
 Global___Start: _TypeAlias = Start  # noqa: Y015
+
+@_typing.final
+class Continuation(_message.Message):
+    """The beginning of an answer that another replica made."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """Text of the answer so far."""
+    token_count: _builtins.int
+    """Tokens it took, counted against `max_tokens`; not part of this replica's usage."""
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        token_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "token_count", b"token_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Continuation: _TypeAlias = Continuation  # noqa: Y015
 
 @_typing.final
 class Abort(_message.Message):
