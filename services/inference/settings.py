@@ -17,6 +17,10 @@ class Settings(ServiceSettings):
     model_name: str
     """Name clients use for the model, e.g. "llama-3.1-8b"."""
 
+    billing_address: str = ""
+    """gRPC address of billing, which is told what the engine counted for each request. Empty: nobody is told, and what
+    a gateway that dies had running is billed by its own last checkpoint."""
+
     engine: Literal["vllm", "simulator"] = "vllm"
     """vllm: a real model. simulator: invented answers at a chosen speed, for load and fault tests."""
 

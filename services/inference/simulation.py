@@ -126,7 +126,7 @@ class Simulation:
         thoughts = thought(request.prompt, self.pace.think_tokens, self._tape, self._tokenizer)
         sequences = []
         for choice in range(request.sampling.choices):
-            natural = natural_length(seed_of(request, choice), self.pace.answer_tokens)
+            natural = max(0, natural_length(seed_of(request, choice), self.pace.answer_tokens) - request.continued)
             speaker = Speaker(request, choice, limit, natural, self._tape, self._tokenizer, thoughts)
             self._arrivals += 1
             sequence = _Sequence(request, choice, sink, speaker, hashes, self._arrivals)
