@@ -245,9 +245,9 @@ class Limiter:
                 owed.append(Held(name, organization_id, owing[start : start + MOST_CHARGES], now_ms, 1000))
         for held in self._running:
             leases = [charge for charge in held.charges if charge.dimension == "concurrent_requests"]
-            if held.own and held.made and leases:
+            if held.own and held.made and not held.leased and leases:
                 owed.append(Held(held.request_id, held.organization_id, leases, now_ms, held.hold_ms))
-                held.asked = True
+                held.asked = held.leased = True
         return owed
 
     async def keep(self) -> None:
@@ -256,7 +256,7 @@ class Limiter:
             await self._clock.sleep(RENEW_S)
             if not self.is_away:
                 try:
-                    await self._renew([held for held in self._running if held.made and not held.own])
+                    await self._renew([held for held in self._running if held.made and (held.leased or not held.own)])
                 except CapstanError as error:
                     self._log.warning("running requests were not renewed: %s", error)
 
@@ -265,7 +265,9 @@ class Limiter:
             some = running[start : start + MOST_ITEMS]
             items = [
                 ratelimit_pb2.RenewItem(
-                    request_id=held.request_id, organization_id=held.organization_id, tokens=held.tokens()
+                    request_id=held.request_id,
+                    organization_id=held.organization_id,
+                    tokens=0 if held.own else held.tokens(),
                 )
                 for held in some
             ]
