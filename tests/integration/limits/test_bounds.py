@@ -163,6 +163,32 @@ async def test_one_gateway_that_is_cut_off_takes_no_more_than_its_share(service:
             assert near.count("limits_alone", outcome="reserved") == 0
 
 
+async def test_what_was_let_in_alone_is_known_when_ratelimit_is_back(service: Running, server: StoreProcess) -> None:
+    who = caller(Limit("key", "", 6, None, 1000, None, 2))
+    server.kill()
+    async with gateway(service.address) as one:
+        async with asyncio.timeout(30):
+            while not one.limiter.is_away:
+                await asyncio.sleep(0.01)
+        names = [(await one.reserve(who))[0] for _ in range(2)]
+        with pytest.raises(RateLimited) as refused:
+            await one.reserve(who)
+        assert refused.value.error.metadata["dimension"] == "concurrent_requests"
+        server.start()
+        async with asyncio.timeout(30):
+            while one.limiter.is_away:
+                await asyncio.sleep(0.01)
+        assert server.store.ask("ZCARD {rl:org-1}:running:key_1:m") == ":2"
+        with pytest.raises(RateLimited) as refused:
+            await one.reserve(who)
+        assert refused.value.error.metadata["dimension"] == "concurrent_requests"
+        assert min(meter.remaining for meter in refused.value.meters if meter.limit == 6) <= 5
+        assert [meter.remaining for meter in refused.value.meters if meter.limit == 1000] == [998]
+        for name in names:
+            await one.end(name, 0)
+        assert server.store.ask("ZCARD {rl:org-1}:running:key_1:m") == ":0"
+
+
 async def test_a_limit_counts_its_gateways(service: Running, gateways: list[Gateway]) -> None:
     async with asyncio.timeout(10):
         while [one.limiter._presence.gateways for one in gateways] != [2, 2]:
