@@ -67,6 +67,10 @@ WHERE keys.key_id = u.key_id
 """
 
 
+LONGEST_SHOWN = 256
+"""Characters of an id in an error, which travels in headers of bounded size."""
+
+
 class Store:
     """Reads and writes. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED) when the database is away."""
 
@@ -161,8 +165,8 @@ class Store:
 
 
 def not_found(kind: str, name: str) -> CapstanError:
-    """Build the error for what does not exist for the caller."""
-    return CapstanError(Reason.OBJECT_NOT_FOUND, f"no such {kind}", object=kind, id=name)
+    """Build the error for what does not exist for the caller; of a name that is none, it has the beginning."""
+    return CapstanError(Reason.OBJECT_NOT_FOUND, f"no such {kind}", object=kind, id=name[:LONGEST_SHOWN])
 
 
 def _row(found: asyncpg.Record) -> KeyRow:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+
+import asyncpg
 
 from capstan.auth.v1 import actor_pb2
 from chassis.clock import Clock
@@ -72,6 +74,12 @@ class Desk:
     @asynccontextmanager
     async def _opened(self, method: str, request: Any) -> AsyncIterator[Call]:
         said: actor_pb2.Actor = request.actor
+        with _no_nul():
+            async with self._entered(method, request, said) as call:
+                yield call
+
+    @asynccontextmanager
+    async def _entered(self, method: str, request: Any, said: actor_pb2.Actor) -> AsyncIterator[Call]:
         async with self._tenancy.within(said.organization_id) as connection:
             call = Call(
                 connection,
@@ -102,3 +110,12 @@ class Desk:
             scopes,
             rights(granted, operator=key["operator"]).narrowed(scopes),
         )
+
+
+@contextmanager
+def _no_nul() -> Iterator[None]:
+    """Refuse the one character that JSON and protobuf have and PostgreSQL has not, wherever it stands."""
+    try:
+        yield
+    except asyncpg.CharacterNotInRepertoireError:
+        raise CapstanError(Reason.INVALID_ARGUMENT, "a text holds the character NUL", param="") from None

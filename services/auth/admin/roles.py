@@ -101,11 +101,15 @@ async def delete_role(call: Call, request: pb.DeleteRoleRequest) -> pb.DeleteRol
     return pb.DeleteRoleResponse()
 
 
-async def role(call: Call, project_id: str, role_id: str) -> asyncpg.Record:
-    """Answer a role that can be given in a project, or in the organisation. Raises OBJECT_NOT_FOUND."""
+async def role(call: Call, project_id: str, role_id: str, *, stays: bool = False) -> asyncpg.Record:
+    """Answer a role that can be given in a project, or in the organisation; `stays` as for groups.
+
+    Raises OBJECT_NOT_FOUND.
+    """
     if project_id:
         await call.project(project_id)
-    found = await call.row(f"{_ROLES} AND role_id = $3 FOR SHARE", project_id, role_id)
+    lock = "FOR SHARE" if stays else ""
+    found = await call.row(f"{_ROLES} AND role_id = $3 {lock}", project_id, role_id)
     if found is None:
         raise not_found("role", role_id)
     return found
@@ -142,7 +146,7 @@ def _shown(row: asyncpg.Record) -> list[str]:
 
 async def _own(call: Call, project_id: str, role_id: str) -> asyncpg.Record:
     """Answer a role that was made here. Raises OBJECT_NOT_FOUND, OBJECT_CONFLICT for predefined ones."""
-    found = await role(call, project_id, role_id)
+    found = await role(call, project_id, role_id, stays=True)
     if found["predefined"]:
         raise conflict("role", role_id, "the role is predefined")
     return found

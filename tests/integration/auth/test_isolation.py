@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
-from chassis.errors import Reason
+from chassis.errors import CapstanError, Reason
 from chassis.postgres import Connection, pool
 from services.auth import commands
 from services.auth.authority import RULES
@@ -48,6 +48,13 @@ OTHER_FIELDS: dict[str, dict[str, Any]] = {
     "CreateOrganization": {"name": "n"},
 }
 ROLE_METHODS = [method for method, rule in RULES.items() if rule.level == "either"]
+CALLERS_FAULT = {
+    Reason.INVALID_ARGUMENT,
+    Reason.OBJECT_NOT_FOUND,
+    Reason.OBJECT_CONFLICT,
+    Reason.PERMISSION_DENIED,
+    Reason.KEY_INVALID,
+}
 OPERATORS = {method for method, rule in RULES.items() if rule.level == "operator"}
 
 
@@ -254,3 +261,18 @@ def test_nothing_but_the_wall_has_the_pool() -> None:
         if path.name not in ("tenancy.py", "app.py", "commands.py") and "Pool" in path.read_text()
     }
     assert own_pool == set()
+
+
+@pytest.mark.parametrize("text", ["\0", "x" * 100_000, "' OR true --", "\u2028\U0001f600", "role-project-owner"])
+async def test_no_text_in_any_field_is_a_fault_of_ours(worlds: tuple[World, World], text: str) -> None:
+    ours, _ = worlds
+    for method in METHODS:
+        own = ids_of(method, ours) | OTHER_FIELDS.get(method, {})
+        for field in request_of(method).DESCRIPTOR.fields:
+            if field.type != field.TYPE_STRING or (method, field.name) == ("AcceptInvite", "name"):
+                continue
+            value = [text] if field.is_repeated else text
+            try:
+                await ours.owner(method, **(own | {field.name: value}))
+            except CapstanError as error:
+                assert error.reason in CALLERS_FAULT, (method, field.name, error)  # noqa: PT017 - it may also succeed
