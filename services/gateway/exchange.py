@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chassis import keys
 from chassis.errors import CapstanError, Reason
 from chassis.ops import Scope
 from services.gateway.caller import Caller
 from services.gateway.errors import ApiError, EndpointKind, ErrorContext, to_api_error
+from services.gateway.terms import Terms
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Exchange:
     model: str = ""
     address: str = ""
     """Of the client; empty when nobody can tell."""
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def tenant_headers(self) -> Sequence[tuple[bytes, bytes]]:

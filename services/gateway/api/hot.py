@@ -23,6 +23,7 @@ from services.gateway.exchange import Exchange, header
 from services.gateway.limits_headers import headers as limit_headers
 from services.gateway.schema.base import RequestModel
 from services.gateway.schema.parse import parse
+from services.gateway.terms import Terms
 
 Body = TypeVar("Body", bound=RequestModel)
 
@@ -47,6 +48,8 @@ class HotRoute(Generic[Body]):
             raw = await read_body(receive, self._limits, self._desk.clock)
             body = parse(self.schema, raw, header(scope, b"content-type"))
             exchange.model = getattr(body, "model", "")
+            tier, cache_key = getattr(body, "service_tier", None), getattr(body, "prompt_cache_key", None)
+            exchange.terms = Terms.of(scope["headers"], tier, cache_key)
             with client_watched(receive) as watch:
                 answer = await self._answer(scope, raw, caller, body, exchange)
                 await answer.send(send)
