@@ -8,6 +8,7 @@ gone) passes through the same exit exactly once.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -82,7 +83,7 @@ class Grant:
     caller: Caller
     work: Work
     model: str
-    """Served name, aliases resolved."""
+    """Served name, aliases resolved: of what serves it, once that is known."""
     meters: list[Meter]
     record: UsageRecord
     quote: Quote
@@ -149,7 +150,7 @@ class Admission:
 
         Raises `CapstanError` or `RateLimited` when it may not come in; then nothing is charged.
         """
-        model = await self._model(caller, work)
+        model = await self._model(caller, work, request_id)
         start_time = self._clock.now()
         quote = await self._quote(caller, work, model, start_time)
         meters, moderated = await self._reserve_and_classify(caller, work, model, request_id, quote)
@@ -234,8 +235,8 @@ class Admission:
                 reached.append(grant.record.reached(time=now, prompt_tokens=prompt, completion_tokens=count))
         self._journal.checkpoint(reached)
 
-    async def _model(self, caller: Caller, work: Work) -> str:
-        served = await self._placer.resolve(work.model, work.kind)
+    async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
+        served = await self._placer.resolve(work.model, work.kind, request_id)
         if not (caller.may_use(served) or caller.may_use(work.model)):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,
@@ -329,7 +330,7 @@ class Admission:
             amount = price.amount_nanousd(usage, batch=grant.work.batch, tier=grant.work.service_tier)
         self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
-        await self._recorded(grant.record, outcome, usage, estimated)
+        await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
 
     async def _recorded(self, begun: UsageRecord, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         record = begun.ended(

@@ -12,6 +12,7 @@ from chassis.errors import unavailable
 from chassis.kit import Kit
 from chassis.outbox import Outbox
 from services.gateway.admission import Admission
+from services.gateway.attempts import Parts, Rules
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
@@ -51,13 +52,13 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     metrics = Metrics(kit.registry)
     async with AsyncExitStack() as stack:
 
-        def channel(address: str) -> grpc.aio.Channel:
-            made = kit.connect(address)
+        def channel(address: str, *, sticky: bool = False) -> grpc.aio.Channel:
+            made = kit.connect(address, sticky=sticky)
             stack.push_async_callback(made.close)
             return made
 
         authenticator = Authenticator(channel(settings.auth_address), kit.clock, kit.log, settings.auth_timeout_s)
-        placer = Placer(channel(settings.router_address), kit.clock, settings.router_timeout_s)
+        placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
         treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s)
@@ -110,17 +111,17 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.tasks.spawn("checkpoints", admission.checkpoint_for_ever())
         generator = Generator(
-            placer=placer,
-            replicas=replicas,
-            releases=releases,
-            patience=Patience(
-                settings.first_token_timeout_s,
-                settings.idle_timeout_s,
-                settings.request_timeout_s,
-                settings.stream_buffer_bytes,
+            Parts(placer, replicas, releases, RetryBudget(settings.retry_budget, settings.retry_burst), metrics),
+            Rules(
+                Patience(
+                    settings.first_token_timeout_s,
+                    settings.idle_timeout_s,
+                    settings.request_timeout_s,
+                    settings.stream_buffer_bytes,
+                ),
+                settings.queue_timeout_s,
+                settings.migrate,
             ),
-            budget=RetryBudget(settings.retry_budget),
-            metrics=metrics,
         )
         replays = Replays(kit.clock.monotonic, max_bytes=settings.idempotency_bytes)
         desk = Desk(

@@ -64,6 +64,12 @@ class Metrics:
             ["model"],
             registry=registry,
         )
+        self.migrations = Counter(
+            "capstan_gateway_migrations",
+            "Answers that went on elsewhere after their replica was lost in the middle of them.",
+            ["model"],
+            registry=registry,
+        )
         self.open_streams = Gauge("capstan_gateway_open_streams", "Streams that are being written.", registry=registry)
 
     def watch_journal(self, journal: Journal, shipper: Shipper, registry: CollectorRegistry) -> None:

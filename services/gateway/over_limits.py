@@ -1,8 +1,8 @@
 """Who is over a limit, and until when: asked before ratelimit is, so that whoever hammers costs one call and no more.
 
-After a refusal the levels of the request's meters are remembered as they were told and drained as they drain there. A
-later request that does not fit into a remembered level would be refused there too: others can only have filled it
-further. What a settlement may have emptied refuses for a second only, and nothing is told again after a minute.
+The levels of meters are remembered as they were told, and drained as they drain there. A request that does not fit into
+a remembered level would be refused there too: others can only have filled it further. What a settlement may have
+emptied refuses for a second only, and nothing is told again after a minute.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class _Told:
 
 
 class OverLimits:
-    """Bounded; the meter longest without a refusal is forgotten first."""
+    """Bounded; the meter longest without an answer is forgotten first."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
         self._capacity = capacity
@@ -59,22 +59,24 @@ class OverLimits:
             if wait_ms > longest:
                 longest, refused = wait_ms, (charge, told.level.used)
         if refused is not None:
-            for charge in charges:
-                if charge.meter in self._told:
-                    self._told.move_to_end(charge.meter)
             raise RateLimited(refusal(*refused, longest), meters(standings))
 
-    def learn(self, standings: Sequence[Standing], now_ms: int, *, refused: bool) -> None:
-        """Remember how meters stand after a refusal, and correct what is remembered of them after anything else."""
-        if not refused and not self._told:
-            return
+    def learn(self, standings: Sequence[Standing], now_ms: int) -> None:
+        """Remember how meters stand."""
         for standing in standings:
-            charge = standing.charge
-            if _is_told(charge) and (refused or charge.meter in self._told):
-                self._told[charge.meter] = _told(standing, now_ms)
-                self._told.move_to_end(charge.meter)
+            if _is_told(standing.charge):
+                self._told[standing.charge.meter] = _told(standing, now_ms)
+                self._told.move_to_end(standing.charge.meter)
         while len(self._told) > self._capacity:
             self._told.popitem(last=False)
+
+    def level(self, meter: MeterId, now_ms: int) -> Level | None:
+        """How full a meter is at the least, as far as that is remembered."""
+        told = self._told.get(meter)
+        if told is None:
+            return None
+        told.level.pass_to(now_ms)
+        return told.level
 
     def settled(self, charges: Sequence[Charge]) -> None:
         """Forget what a settlement changes."""

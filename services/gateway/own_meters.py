@@ -1,8 +1,8 @@
 """The gateway's own meters, for as long as ratelimit cannot be asked: each gateway keeps to its share of every limit.
 
 All gateways together admit at most the limit, as many of them as there were when they were last counted; what they have
-admitted is a debt that is charged when ratelimit is back. A rate's debt is the level that is left then, because the
-rest has drained there too; a day's is the whole count. Pure.
+admitted is a debt that is charged when ratelimit is back. A meter begins as full as it was last told to be, so that its
+going local is no second burst. A rate's debt is what was let in here and has not drained; a day's is all of it. Pure.
 """
 
 from __future__ import annotations
@@ -19,16 +19,27 @@ CAPACITY = 10_000
 RUNNING_WAIT_MS = 1000
 
 
+Told = Callable[[MeterId], Level | None]
+"""How full a meter was at the least when ratelimit last told of it, drained since."""
+
+
 @dataclass(slots=True)
 class _Own:
     charge: Charge
     level: Level
+    inherited: Level
+    """What it began with, drained since: that is no debt."""
+
+    def pass_to(self, now_ms: int) -> None:
+        self.level.pass_to(now_ms)
+        self.inherited.pass_to(now_ms)
 
 
 class OwnMeters:
     """Bounded; the meter longest without a request is forgotten first."""
 
-    def __init__(self, capacity: int = CAPACITY) -> None:
+    def __init__(self, told: Told = lambda _: None, capacity: int = CAPACITY) -> None:
+        self._told = told
         self._capacity = capacity
         self._own: OrderedDict[MeterId, _Own] = OrderedDict()
 
@@ -69,18 +80,29 @@ class OwnMeters:
     def _level(self, charge: Charge, gateways: int, now_ms: int, wall_s: float) -> Level:
         own = self._own.get(charge.meter)
         if own is None:
-            own = self._own[charge.meter] = _Own(replace(charge, cost=0), _empty(charge, now_ms, wall_s))
+            level = self._first(charge, gateways, now_ms, wall_s)
+            own = self._own[charge.meter] = _Own(replace(charge, cost=0), level, replace(level))
             if len(self._own) > self._capacity:
                 self._own.popitem(last=False)
         else:
             self._own.move_to_end(charge.meter)
-        level = own.level
-        level.pass_to(now_ms)
+        own.pass_to(now_ms)
         # The share is applied after the time that passed under the one before.
-        level.limit = share(charge.limit, gateways)
-        if isinstance(level, Rate):
-            level.cap = share(charge.cap, gateways)
-        return level
+        own.level.limit = own.inherited.limit = share(charge.limit, gateways)
+        if isinstance(own.level, Rate):
+            own.level.cap = share(charge.cap, gateways)
+        return own.level
+
+    def _first(self, charge: Charge, gateways: int, now_ms: int, wall_s: float) -> Level:
+        """The level to begin with: the gateway's share of what was in the meter."""
+        told = self._told(charge.meter)
+        part = share(charge.limit, gateways)
+        if charge.dimension in RATES:
+            level = told.level * part // charge.limit if isinstance(told, Rate) and charge.limit else 0
+            return Rate(part, share(charge.cap, gateways), now_ms, level)
+        assert charge.dimension in DAYS
+        count = told.count * part // charge.limit if isinstance(told, Day) and charge.limit else 0
+        return Day(part, now_ms + DAY_MS - int(wall_s * 1000) % DAY_MS, now_ms, count)
 
     def settle(self, charges: Sequence[Charge], tokens: int, charged_ms: int, now_ms: int) -> None:
         """Replace the tokens charged at `charged_ms` by those used.
@@ -91,7 +113,7 @@ class OwnMeters:
             own = self._own.get(charge.meter) if charge.dimension in TOKENS else None
             if own is None:
                 continue
-            own.level.pass_to(now_ms)
+            own.pass_to(now_ms)
             more = tokens - charge.cost
             if more < 0 and isinstance(own.level, Rate):
                 more = min(0, more + -(-(now_ms - charged_ms) * own.level.limit // 60_000))
@@ -101,9 +123,10 @@ class OwnMeters:
         """Answer what is to be charged now that ratelimit is back, and begin anew."""
         made = []
         for own in self._own.values():
-            own.level.pass_to(now_ms)
-            if own.level.used:
-                made.append(replace(own.charge, cost=own.level.used))
+            own.pass_to(now_ms)
+            owed = own.level.used - own.inherited.used
+            if owed > 0:
+                made.append(replace(own.charge, cost=owed))
         self._own.clear()
         return made
 
@@ -111,13 +134,6 @@ class OwnMeters:
 def share(limit: int, gateways: int) -> int:
     """One gateway's part of a limit: never more together than the limit, but never nothing of something."""
     return max(min(limit, 1), limit // max(1, gateways))
-
-
-def _empty(charge: Charge, now_ms: int, wall_s: float) -> Level:
-    if charge.dimension in RATES:
-        return Rate(charge.limit, charge.cap, now_ms)
-    assert charge.dimension in DAYS
-    return Day(charge.limit, now_ms + DAY_MS - int(wall_s * 1000) % DAY_MS, now_ms)
 
 
 def _remaining(level: Level) -> int:

@@ -92,10 +92,14 @@ class Answer:
         self._open = 1
         self._choices: dict[int, _Choice] = {}
 
-    def expect(self, choices: int, prompt_tokens: int, reading: Reading) -> None:
-        """So many choices will come, and are to be read like this. Before the first delta."""
+    def expect(self, choices: int, prompt_tokens: int, reading: Reading, continued: int = 0) -> None:
+        """So many choices will come, and are to be read like this. Before the first delta.
+
+        The last `continued` of the prompt's tokens are the beginning of the answer and count as such.
+        """
         self._open = max(choices, 1)
-        self.tally.prompt_tokens = prompt_tokens
+        self.tally.prompt_tokens = prompt_tokens - continued
+        self.tally.completion_tokens = continued
         self._reading = reading
         self._plain = reading.plain
 
@@ -133,7 +137,7 @@ class Answer:
 
     def _begin(self, delta: Delta) -> None:
         self.tally.first_token_at = self._now()
-        self.tally.cached_tokens = delta.cached_tokens
+        self.tally.cached_tokens = min(delta.cached_tokens, self.tally.prompt_tokens)
         if self._reading.echo is not None and delta.finish is not FinishReason.ABORT:
             for choice in range(self._open):
                 out = self._frames.add(self.slot, choice, self._reading.echo, 0)

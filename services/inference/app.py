@@ -39,6 +39,7 @@ def simulator(settings: Settings) -> SimEngine:
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
+        think_tokens=settings.sim_think_tokens,
     )
     return SimEngine(
         SimOptions(
@@ -130,15 +131,23 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.registry.register(EngineState(settings.model_name, engine.load))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, kit.server)
-        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer, settings.drain_delay_s))
         stack.callback(tending.cancel)  # before the engine is closed, which it would take for dead
         yield
 
 
-async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer) -> None:
-    """Look after health and sessions until the engine is dead, which ends the process."""
+async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer, drain_delay_s: float) -> None:
+    """Look after health and sessions until the engine is dead, which ends the process.
+
+    A replica that was asked to stop says so at once and goes on taking requests for `drain_delay_s`: until all routers
+    have heard it, some will still come.
+    """
+    refuses_from: float | None = None
     while True:
         health.look()
-        shared.draining = kit.draining.started
+        if kit.draining.started:
+            now = kit.clock.monotonic()
+            refuses_from = now + drain_delay_s if refuses_from is None else refuses_from
+            shared.draining = now >= refuses_from
         servicer.tend()
         await kit.clock.sleep(TEND_S)

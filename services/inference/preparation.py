@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from services.inference.answer import Reading
@@ -17,7 +17,7 @@ from services.inference.answer_format import constraint_of
 from services.inference.errors import InvalidRequestError
 from services.inference.prompts import Bound, Conversation, Prompt, Prompts
 from services.inference.reasoning import ReasoningForm
-from services.inference.request import GenerationRequest
+from services.inference.request import GenerationRequest, Sampling
 from services.inference.tokenizer import Tokenizer
 from services.inference.tool_call_forms import FORMS, CallForm
 from services.inference.wire import Asked
@@ -71,14 +71,16 @@ class Preparation:
         else:
             prompt = self._plain(asked.prompt)
             reading = Reading(echo=self._echo(asked, prompt) if asked.echo else None)
+        said = self._prompts.said(asked.said) if asked.said else []
         request = GenerationRequest(
             request_id=asked.request_id,
-            prompt=prompt.token_ids,
-            sampling=asked.sampling,
+            prompt=[*prompt.token_ids, *said] if said else prompt.token_ids,
+            sampling=_rest(asked.sampling, len(said)),
             constraint=wanted,
             adapter=asked.adapter,
             priority=asked.priority,
             cache_salt=self._salt(asked.organization_id),
+            continued=len(said),
             control_tokens=self._marked(reading),
         )
         return Prepared(request, reading)
@@ -123,3 +125,11 @@ class Preparation:
         """What keeps organizations apart in the prefix cache, and cannot be guessed."""
         digest = hmac.digest(self._salt_key, organization_id.encode(), hashlib.sha256)
         return base64.b64encode(digest).decode()
+
+
+def _rest(sampling: Sampling, said: int) -> Sampling:
+    """What is left to choose when so many tokens have been chosen elsewhere."""
+    if not said:
+        return sampling
+    left = None if sampling.max_tokens is None else max(0, sampling.max_tokens - said)
+    return replace(sampling, max_tokens=left, min_tokens=max(0, sampling.min_tokens - said))

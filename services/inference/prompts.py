@@ -114,6 +114,13 @@ class Prompts:
             self._bound.check(text)
         return Prompt(self._tokenizer.encode(text, framed=True))
 
+    def said(self, text: str) -> list[int]:
+        """Token ids of what a model has said: a control token that it spelled out stays a spelling."""
+        ids: list[int] = []
+        for part in self._defused(text).split(MARK):
+            ids += self._tokenizer.encode(part, framed=False)
+        return ids
+
     def chat(self, conversation: Conversation) -> Prompt:
         """A conversation, up to where the next answer begins.
 

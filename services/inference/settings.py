@@ -115,6 +115,10 @@ class Settings(ServiceSettings):
     sim_answer_tokens: int = 64
     """Simulator: mean length of an answer that nothing cuts short."""
 
+    sim_think_tokens: int = 0
+    """Simulator: length of a thought in <think> tags before each answer, in tokens. 0: it does not think. A
+    `reasoning_parser` tells thought from answer."""
+
     sim_kv_blocks: int = 4096
     """Simulator: blocks of 16 tokens in the KV cache."""
 

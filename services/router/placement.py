@@ -20,6 +20,9 @@ _RETRY_ABSENT_MS = 2000
 _RETRY_FULL_MS = 1000
 _RETRY_SOONEST_MS = 100
 
+SETTLED_AFTER_S = 10.0
+"""Seconds after which a request that was placed shows in its replica's report, or never will."""
+
 QUARANTINED = "This request made the model fail twice. It is not tried again for some minutes."
 
 
@@ -68,6 +71,7 @@ class Placements:
         catalogue: Catalogue,
         *,
         expiry_s: float,
+        settled_after_s: float = SETTLED_AFTER_S,
         policy: Policy = prefix_affinity,
         policies: Mapping[str, Policy] | None = None,
         quarantine: Quarantine | None = None,
@@ -76,6 +80,7 @@ class Placements:
         self._replicas = replicas
         self._catalogue = catalogue
         self._expiry_s = expiry_s
+        self._settled_after_s = settled_after_s
         self._policy = policy
         self._policies = policies or {}
         self._quarantine = quarantine or Quarantine()
@@ -113,6 +118,13 @@ class Placements:
                 return replica
         retry_after_ms = str(_retry_after_ms(pools[0], now))
         raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
+
+    def is_hopeless(self, request: Request) -> bool:
+        """Say whether every replica that could serve it has failed it already. Raises `CapstanError` as `models`."""
+        if not request.excluded:
+            return False
+        pools = [self._replicas.pool(model, request.kind).replicas for model in self.models(request)]
+        return all(replica.id in request.excluded for pool in pools for replica in pool)
 
     def models(self, request: Request) -> list[str]:
         """Answer the served models that may serve it, the best first.
@@ -158,9 +170,30 @@ class Placements:
             if held.placed_at + self._expiry_s > now:
                 break
             overdue.append(request_id)
+        overdue += self._orphans(now)
         for request_id in overdue:
             self._take_back(request_id, now, went_well=None)
         return len(overdue)
+
+    def _orphans(self, now: float) -> list[str]:
+        """Find what was placed a while ago and cannot be where it was placed, since that replica reports fewer.
+
+        Its release went to another router, or its gateway died.
+        """
+        orphans: list[str] = []
+        surplus: dict[str, int] = {}
+        for held in self._held.values():
+            if held.placed_at + self._settled_after_s < held.replica.reported_at:
+                surplus[held.replica.id] = surplus.get(held.replica.id, 0) + 1
+        for replica in self._replicas:
+            load, kinds = replica.load, replica.description.kinds if replica.description else frozenset()
+            running = load.running_count + load.waiting_count if load and kinds == {Kind.GENERATE} else len(self._held)
+            surplus[replica.id] = surplus.get(replica.id, 0) - running
+        for request_id, held in self._held.items():
+            if surplus.get(held.replica.id, 0) > 0:
+                surplus[held.replica.id] -= 1
+                orphans.append(request_id)
+        return orphans
 
     def __contains__(self, request_id: str) -> bool:
         return request_id in self._held

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.router.load import Load
 from services.router.policies import Pool
 from services.router.replicas import Description, Kind, Replica, Rules
 
@@ -41,6 +42,11 @@ class Replicas:
         before, replica.description = replica.description, description
         if before is None or (before.model, before.kinds) != (description.model, description.kinds):
             self._divide()
+
+    def report(self, replica: Replica, load: Load, now: float) -> None:
+        """Take what a replica says of itself."""
+        replica.report(load, now)
+        replica.watch_progress(now, may_shut=self.may_eject(replica))
 
     def pool(self, model: str, kind: Kind) -> Pool:
         """Answer the replicas that serve `model` for `kind`."""

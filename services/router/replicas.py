@@ -54,6 +54,7 @@ class Replica:
     __slots__ = (
         "_rules",
         "_since_report",
+        "_stalled_at",
         "adapters",
         "address",
         "connected",
@@ -103,6 +104,7 @@ class Replica:
         """When it can be chosen: from the one (ejection), before the other (what is known, and room)."""
         self._rules = rules
         self._since_report = 0
+        self._stalled_at: int | None = None
 
     def is_usable(self, now: float) -> bool:
         """Say whether a request can be placed here now."""
@@ -118,6 +120,23 @@ class Replica:
         self.load = load
         self._since_report = 0
         self.adapters = load.adapters
+        self._reckon()
+
+    def watch_progress(self, now: float, *, may_shut: bool) -> None:
+        """Shut it out when it stalls; a stall is over when it makes tokens again, or a request on trial went well.
+
+        That its requests have left it says nothing: they were given up.
+        """
+        load = self.load
+        if load is None:
+            return
+        if load.stalled_s is not None and load.stalled_s > self._rules.stalled_after_s:
+            if may_shut and not self.ejection.is_open:
+                self.ejection.shut(now)
+                self._stalled_at = load.generated_tokens
+        elif self._stalled_at not in (None, load.generated_tokens):
+            self._stalled_at = None
+            self.ejection.prove(now)
         self._reckon()
 
     def lost(self) -> None:

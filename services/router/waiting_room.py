@@ -68,9 +68,14 @@ class WaitingRoom:
         """Place a request when its turn has come.
 
         Raises `CapstanError`: OVERLOADED when the queue is full or the time is up or is sure not to suffice, and what
-        `Placements.place` raises but for NO_CAPACITY. Whoever cancels this leaves the queue.
+        `Placements.place` raises: NO_CAPACITY only for a request that every replica has failed. Whoever cancels this
+        leaves the queue.
         """
         now = self._clock.monotonic()
+        if self._placements.is_hopeless(request):
+            raise CapstanError(
+                Reason.NO_CAPACITY, "every replica failed it", model=request.model, retry_after_ms="1000"
+            )
         key = (self._placements.models(request)[0], request.kind)
         queue = self._queues.get(key) or self._queues.setdefault(key, self._empty())
         turn: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()

@@ -81,7 +81,7 @@ class Watch:
                 if not self._replica.connected:
                     self._log.info("replica is there", extra=self._named)
                 self._pause_s = _FIRST_PAUSE_S
-                self._replica.report(read_load(load), self._clock.monotonic())
+                self._replicas.report(self._replica, read_load(load), self._clock.monotonic())
                 self._changed()
         except grpc.aio.AioRpcError as error:
             raise translate(error, self._replica.id) from None

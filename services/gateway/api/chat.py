@@ -60,7 +60,7 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
         if body.stream:
             held = stack.pop_all()
             return await stream(desk, grant, starts, body, writer_of, held, exchange, kept if body.store else None)
-        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts, exchange.terms, whole=True))
         choices = await collect(generation.batches(), body.choice_count)
         await finish(desk, grant, generation, body.choice_count)
         if body.store:

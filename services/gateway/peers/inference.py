@@ -140,7 +140,9 @@ class Inbox:
     def sweep(self, now: float) -> None:
         """Fail when the replica has been silent, or the request has lived, too long."""
         if now > self._deadline:
-            self.fail(CapstanError(Reason.DEADLINE_EXCEEDED, "the request ran too long", service="inference"))
+            self.fail(
+                CapstanError(Reason.DEADLINE_EXCEEDED, "the request ran too long", service="inference", limit="request")
+            )
         elif self._waiter is not None and not self._news:
             patience = self._patience.idle_s if self._begun else self._patience.first_token_s
             if now - self._waiting_since > patience:

@@ -76,7 +76,7 @@ class Limiter:
         self._coalescer: Coalescer[ratelimit_pb2.ReserveItem, ratelimit_pb2.ReserveResult] = Coalescer(self._send)
         self._presence = Presence()
         self._over = OverLimits()
-        self._own = OwnMeters()
+        self._own = OwnMeters(lambda meter: self._over.level(meter, self._now_ms()))
         self._running = Running()
         self._debts: list[Held] = []
         self._numbers = itertools.count()
@@ -136,7 +136,7 @@ class Limiter:
             return self._alone(held)
         stand = standings(held.charges, result.meters)
         refused = result.HasField("refusal")
-        self._over.learn(stand, self._now_ms(), refused=refused)
+        self._over.learn(stand, self._now_ms())
         if refused:
             refusal = from_failure(result.refusal)
             if refusal.reason is Reason.BUDGET_UNKNOWN:
@@ -287,7 +287,8 @@ class Limiter:
             raise unavailable("ratelimit")
         try:
             answer = await self._call(self._stub.Reserve, ratelimit_pb2.ReserveRequest(items=items))
-        except CapstanError:
+        except CapstanError as error:
+            self._log.warning("%d reservations were not answered: %s", len(items), error)
             self._presence.failed()
             raise
         self._presence.answered()

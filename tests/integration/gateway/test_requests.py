@@ -184,11 +184,12 @@ async def test_when_every_replica_fails_it_is_a_500_that_charges_nothing(client:
 
 
 @pytest.mark.parametrize("script", ["fail", "break"])
-async def test_a_failure_in_mid_stream_is_an_error_event_without_done(
+async def test_a_failure_in_mid_stream_that_nobody_can_take_up_is_an_error_event_without_done(
     client: Client, scripted: Peers, script: str
 ) -> None:
     scripted.inference.after = script
-    answer = await client.post("/v1/chat/completions", ASK | {"stream": True})
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+    answer = await client.post("/v1/chat/completions", ASK | {"stream": True, "tools": [tool]})
     assert answer.status == 200
     frames = answer.body.decode().strip().split("\n\n")
     assert "Hello" in frames[1]

@@ -166,12 +166,26 @@ def test_debts_are_what_has_not_drained_and_whole_days() -> None:
     assert len(meters) == 0
 
 
+def test_going_local_is_no_second_burst_and_what_was_there_is_no_debt() -> None:
+    levels = {
+        RPM.meter: Rate(60, 60, 0, 30 * 60_000),
+        RPD.meter: Day(5, DAY_MS, 0, 4),
+    }
+    meters = OwnMeters(levels.get)
+    assert admitted(meters, RPM, gateways=2) == 15
+    assert admitted(meters, RPD, gateways=2) == 1
+    assert {charge.dimension: charge.cost for charge in meters.debts(0)} == {
+        "requests_per_minute": 15,
+        "requests_per_day": 1,
+    }
+
+
 def test_own_meters_and_memories_of_refusals_are_bounded() -> None:
     meters, over = OwnMeters(capacity=10), OverLimits(capacity=10)
     for number in range(100):
         charge = replace(RPM, subject_id=f"key_{number}")
         own(meters, charge)
-        over.learn([Standing(charge, 0, 60_000)], 0, refused=True)
+        over.learn([Standing(charge, 0, 60_000)], 0)
     assert len(meters) == len(over) == 10
 
 
@@ -185,7 +199,7 @@ def refused(over: OverLimits, *made: Charge, now_ms: int) -> RateLimited | None:
 
 def test_who_was_refused_is_refused_from_memory_until_it_fits() -> None:
     over = OverLimits()
-    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 3000, 30_000)], 0, refused=True)
+    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 3000, 30_000)], 0)
     waits = []
     for now_ms in (0, 400, 999):
         error = refused(over, RPM, TPM, now_ms=now_ms)
@@ -200,9 +214,7 @@ def test_who_was_refused_is_refused_from_memory_until_it_fits() -> None:
 def test_memory_says_nothing_of_what_it_does_not_know_for_certain() -> None:
     over = OverLimits()
     assert refused(over, RPM, now_ms=0) is None
-    over.learn([Standing(RPM, 0, 60_000)], 0, refused=False)
-    assert refused(over, RPM, now_ms=0) is None  # nobody was refused
-    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 0, 60_000)], 0, refused=True)
+    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 0, 60_000)], 0)
     assert refused(over, replace(RPM, limit=600), TPM, now_ms=0) is None  # another limit, another meter
     assert refused(over, TPM, now_ms=REFUNDABLE_MS - 1) is not None
     assert refused(over, TPM, now_ms=REFUNDABLE_MS) is None  # an answer elsewhere may have given back
@@ -215,7 +227,7 @@ def test_memory_says_nothing_of_what_it_does_not_know_for_certain() -> None:
         )
         is None
     )  # 61 drained, one fits
-    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 0, 60_000)], 5000, refused=True)
+    over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 0, 60_000)], 5000)
     over.settled([RPM, TPM])
     assert refused(over, RPM, TPM, now_ms=5000) is None  # what tokens are left is not known
     assert refused(over, RPM, now_ms=5000) is not None
@@ -223,7 +235,7 @@ def test_memory_says_nothing_of_what_it_does_not_know_for_certain() -> None:
 
 def test_a_day_that_is_used_up_is_asked_for_once_a_minute() -> None:
     over = OverLimits()
-    over.learn([Standing(RPD, 0, 3_600_000)], 0, refused=True)
+    over.learn([Standing(RPD, 0, 3_600_000)], 0)
     error = refused(over, RPD, now_ms=TOLD_MS - 1)
     assert error is not None
     assert error.error.metadata["retry_after_ms"] == str(3_600_000 - TOLD_MS + 1)

@@ -44,6 +44,10 @@ class Room:
         self.room.look()
 
 
+def held_at(room: Room, name: str) -> str:
+    return room.pool.placements._held[name].replica.id
+
+
 async def turn() -> None:
     for _ in range(3):
         await asyncio.sleep(0)
@@ -63,10 +67,12 @@ async def test_a_request_waits_until_another_leaves() -> None:
 
 async def test_who_comes_later_does_not_overtake() -> None:
     room = Room()
+    room.pool.add("r2")
     room.fill()
-    waiting = room.wait("req_1", excluded=["r0"])  # its only replica is excluded: it waits for another
+    waiting = room.wait("req_1", excluded=["r0"])  # it waits for the other
     await turn()
-    room.release("filler3")
+    first = next(name for name in (f"filler{number}" for number in range(99)) if held_at(room, name) == "r0")
+    room.release(first)
     with pytest.raises(CapstanError) as refusal:
         room.room.place(room.request("req_2"))
     assert refusal.value.reason is Reason.NO_CAPACITY
@@ -75,6 +81,13 @@ async def test_who_comes_later_does_not_overtake() -> None:
     room.pool.add("r1")
     room.room.look()
     assert (await waiting).id == "r1"
+
+
+async def test_who_was_failed_by_all_does_not_wait() -> None:
+    room = Room()
+    with pytest.raises(CapstanError) as refusal:
+        await room.wait("req_1", excluded=["r0"])
+    assert refusal.value.reason is Reason.NO_CAPACITY
 
 
 async def test_a_model_without_replicas_is_waited_for() -> None:

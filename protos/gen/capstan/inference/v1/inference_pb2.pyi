@@ -204,8 +204,9 @@ class Start(_message.Message):
 
     @_builtins.property
     def continuation(self) -> Global___Continuation:
-        """What another replica answered before it was lost: the answer goes on after it and does not repeat it. Only for one
-        choice without tools, format, log probabilities and echo. Unset: the answer begins here.
+        """What another replica answered before it was lost: the answer goes on after it and does not repeat it. Its tokens
+        count against `max_tokens` and in the usage as if they had been made here. Only for one choice without tools, format,
+        log probabilities and echo. Unset: the answer begins here.
         """
 
     def __init__(
@@ -242,20 +243,16 @@ class Continuation(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     TEXT_FIELD_NUMBER: _builtins.int
-    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """Text of the answer so far."""
-    token_count: _builtins.int
-    """Tokens it took, counted against `max_tokens`; not part of this replica's usage."""
     def __init__(
         self,
         *,
         text: _builtins.str = ...,
-        token_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text", "token_count", b"token_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
