@@ -54,7 +54,7 @@ class Kit:
 class Connect(Protocol):
     """As `chassis.transport.Transport.connect`."""
 
-    def __call__(self, address: str, name: str | None = None) -> grpc.aio.Channel:
+    def __call__(self, address: str, name: str | None = None, *, sticky: bool = False) -> grpc.aio.Channel:
         """Make a channel to `address`, whose peer shows a certificate for `name` (unset: the host in `address`)."""
 
 

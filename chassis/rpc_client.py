@@ -39,18 +39,27 @@ OPTIONS: list[tuple[str, int | str]] = [
 ]
 
 
+_STICKY = ("grpc.service_config", '{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}')
+
+
 def connect(
-    address: str, *, credentials: grpc.ChannelCredentials | None = None, peer_name: str | None = None
+    address: str,
+    *,
+    credentials: grpc.ChannelCredentials | None = None,
+    peer_name: str | None = None,
+    sticky: bool = False,
 ) -> grpc.aio.Channel:
     """Make a channel to `unix:/path` or `host:port`. It connects when first used and reconnects by itself.
 
     Plain without `credentials`: services use `Kit.connect`, which knows whether that is allowed. `peer_name` is what
-    the peer's certificate must be for; unset: the host in `address`.
+    the peer's certificate must be for; unset: the host in `address`. `sticky`: of several addresses one is drawn and
+    stayed with while it works, for a peer that remembers what it said.
     """
+    options = [*OPTIONS, _STICKY] if sticky else OPTIONS
     if credentials is None:
-        return grpc.aio.insecure_channel(address, options=OPTIONS)
+        return grpc.aio.insecure_channel(address, options=options)
     named = [("grpc.ssl_target_name_override", peer_name), ("grpc.default_authority", peer_name)] if peer_name else []
-    return grpc.aio.secure_channel(address, credentials, options=[*OPTIONS, *named])
+    return grpc.aio.secure_channel(address, credentials, options=[*options, *named])
 
 
 async def call(

@@ -3,6 +3,7 @@
     settings -> operations port -> build -> gRPC -> ready when all named conditions hold
     -> SIGTERM -> not ready -> wait drain_delay_s -> refuse new calls, let running ones finish within grace_s
     -> leave build -> flush -> exit 0
+    SIGTERM before it was ready -> give the start up -> exit 0
 
 A background task that ends by itself stops the service with exit status 1. A second signal cuts the grace to nothing.
 """
@@ -55,6 +56,10 @@ class Stop:
         (self.hurried if self.asked.is_set() else self.asked).set()
 
 
+class StoppedWhileStartingError(Exception):
+    """A stop was asked before the service was ready: there is nothing to drain."""
+
+
 def installed_version() -> str:
     """Version of the installed distribution, or "unknown" in a bare tree."""
     try:
@@ -76,6 +81,7 @@ async def serve(
     """Live one service's life; answer its exit status.
 
     `on_ready` is called once, with the operations port's address, when the service is ready for the first time.
+    Raises `StoppedWhileStartingError`.
     """
     log = logging.getLogger(f"capstan.{name}")
     clock = clock or SystemClock()
@@ -107,7 +113,8 @@ async def serve(
         health_servicer = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
         readiness.listen(lambda ready: _announce(health_servicer, ready, tasks))
-        await stack.enter_async_context(build(settings, kit))
+        async with _given_up_when(stop):
+            await stack.enter_async_context(build(settings, kit))
         if settings.listen:
             transport.listen(server, settings.listen)
             await server.start()
@@ -127,6 +134,24 @@ async def serve(
     if failed:
         log.error("stopped: %s", failed)
     return 1 if failed else 0
+
+
+@contextlib.asynccontextmanager
+async def _given_up_when(stop: Stop) -> AsyncIterator[None]:
+    """Cancel the block, which may take minutes to load something, when a stop is asked meanwhile."""
+    starting = asyncio.current_task()
+    assert starting is not None
+    asked = asyncio.create_task(stop.asked.wait())
+    asked.add_done_callback(lambda done: None if done.cancelled() else starting.cancel())
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not stop.asked.is_set():
+            raise
+        starting.uncancel()
+        raise StoppedWhileStartingError from None
+    finally:
+        asked.cancel()
 
 
 def _spare_the_collector() -> None:
@@ -235,4 +260,9 @@ async def _serve_with_signals(name: str, settings: S, build: Build[S]) -> int:
         loop.add_signal_handler(signum, stop.ask)
     if settings.parent_fd is not None:
         watch_parent(settings.parent_fd, stop)
-    return await serve(name, settings, build, stop=stop)
+    try:
+        return await serve(name, settings, build, stop=stop)
+    except StoppedWhileStartingError:
+        logging.getLogger(f"capstan.{name}").info("stopped while starting")
+        logging.shutdown()
+        os._exit(0)  # a thread that loads a model cannot be cancelled, and the interpreter would wait for it

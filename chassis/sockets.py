@@ -65,7 +65,10 @@ def _listen_unix(path: Path, backlog: int) -> socket.socket:
 
 def is_on_this_machine(address: str) -> bool:
     """Say whether `address` cannot be reached from, or reach, another machine."""
-    return address.startswith("unix:") or address.rpartition(":")[0].strip("[]") in ("127.0.0.1", "::1", "localhost")
+    if address.startswith("unix:"):
+        return True
+    hosts = {each.rpartition(":")[0].strip("[]") for each in address.removeprefix("ipv4:").split(",")}
+    return hosts <= {"127.0.0.1", "::1", "localhost"}
 
 
 def bind_mode_0600(address: str, bind: Callable[[str], int]) -> int:

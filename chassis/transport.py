@@ -27,10 +27,11 @@ class Transport:
         self._kind = settings.transport
         self._folder = CertificateFolder(settings.tls_folder, clock.monotonic) if settings.tls_folder else None
 
-    def connect(self, address: str, name: str | None = None) -> grpc.aio.Channel:
+    def connect(self, address: str, name: str | None = None, *, sticky: bool = False) -> grpc.aio.Channel:
         """Make a channel to `unix:/path` or `host:port`; it connects when first used and reconnects by itself.
 
-        With TLS the peer must show a certificate for `name`; unset: for the host in `address`.
+        With TLS the peer must show a certificate for `name`; unset: for the host in `address`. `sticky`: of several
+        addresses one is drawn and stayed with while it works, for a peer that remembers what it said.
 
         Raises:
             AddressError: the address is on another machine and nothing would protect the connection.
@@ -38,12 +39,12 @@ class Transport:
         if self._kind == "local" and not is_on_this_machine(address):
             raise AddressError(f"{address}: gRPC without TLS goes to unix sockets and loopback only")
         if self._folder is None or address.startswith("unix:"):
-            return rpc_client.connect(address)
+            return rpc_client.connect(address, sticky=sticky)
         folder = self._folder
 
         def make(certificates: Certificates) -> grpc.aio.Channel:
             credentials = grpc.ssl_channel_credentials(certificates.authority, certificates.key, certificates.chain)
-            return rpc_client.connect(address, credentials=credentials, peer_name=name)
+            return rpc_client.connect(address, credentials=credentials, peer_name=name, sticky=sticky)
 
         return RenewedChannel(folder.current, make)
 

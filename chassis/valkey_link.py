@@ -48,6 +48,7 @@ class Link(asyncio.Protocol):
         self._out: list[bytes] = []
         self._waiting: deque[tuple[float, asyncio.Future[Reply]]] = deque()
         self._late = 0
+        self._failed_at = float("-inf")
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = float("inf")
         self.ended: asyncio.Future[None] = self._loop.create_future()
@@ -143,6 +144,12 @@ class Link(asyncio.Protocol):
         else:
             self._look()
 
+    def _count_failure(self, *, sent_at: float, now: float) -> None:
+        """Tell the breaker, once for all that one stall took: what was under way at a failure is no further sign."""
+        if sent_at >= self._failed_at:
+            self._failed_at = now
+            self._breaker.failed()
+
     def _look(self) -> None:
         """Fail the commands whose time is over; drop a connection that has been silent for too long."""
         now = self._loop.time()
@@ -150,7 +157,7 @@ class Link(asyncio.Protocol):
             if deadline > now:
                 break
             self._late += 1
-            self._breaker.failed()
+            self._count_failure(sent_at=deadline - self._timeout_s, now=now)
             if not future.done():
                 future.set_exception(unavailable("valkey", f"no reply in {self._timeout_s * 1000:g} ms"))
         self._timer, self._timer_at = None, float("inf")

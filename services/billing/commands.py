@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chassis import postgres
 from services.billing import verify as books
+from services.billing.finding import table
 from services.billing.price_file import parse
 from services.billing.price_store import publish
 from services.billing.settings import Settings
@@ -58,8 +59,8 @@ async def verify(settings: Settings) -> int:
         max_size=1,
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
-        findings = await books.check(pool)
-    _say(books.table(findings))
+        findings = await books.check(pool, datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s))
+    _say(table(findings))
     return 0 if all(finding.holds for finding in findings) else 1
 
 

@@ -11,6 +11,9 @@ from datetime import datetime, timedelta
 LONGEST_TEXT = 256
 """Characters of an id or a model's name, at most."""
 
+DEFAULT_TIER = "default"
+"""The tier of a request that says nothing of any."""
+
 MOST_TOKENS = 1 << 40
 """Tokens of one event, at most: far above any context, far below what overflows an amount."""
 
@@ -25,6 +28,7 @@ class Endpoint(enum.StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     RESPONSES = "responses"
+    MODERATIONS = "moderations"
 
 
 class Outcome(enum.StrEnum):
@@ -35,6 +39,7 @@ class Outcome(enum.StrEnum):
     TRUNCATED = "truncated"
     ENGINE_ERROR = "engine_error"
     SERVER_ERROR = "server_error"
+    RECOVERED = "recovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,10 @@ class UsageEvent:
     completion_tokens: int
     reasoning_tokens: int
     usage_estimated: bool
+    batch: bool = False
+    service_tier: str = DEFAULT_TIER
+    price_version: int = 0
+    """Version of the price book that the request was admitted at; 0: the one in force at its start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,12 @@ def fault_of(event: UsageEvent) -> str:
     for name, text in required.items():
         if not text:
             return f"{name} is empty"
-    texts = required | {"project_id": event.project_id, "key_id": event.key_id, "owner_id": event.owner_id}
+    texts = required | {
+        "project_id": event.project_id,
+        "key_id": event.key_id,
+        "owner_id": event.owner_id,
+        "service_tier": event.service_tier,
+    }
     for name, text in texts.items():
         if len(text) > LONGEST_TEXT:
             return f"{name} is longer than {LONGEST_TEXT} characters"

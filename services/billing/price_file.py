@@ -3,11 +3,13 @@
     {"versions": [{
         "version": 1,
         "effective_time": "2026-01-01T00:00:00Z",
-        "prices": {"*": {"input_picousd": 150000, "cached_input_picousd": 75000, "output_picousd": 600000}}
+        "prices": {"*": {"input_picousd": 150000, "cached_input_picousd": 75000, "output_picousd": 600000,
+                         "batch_permille": 500, "tier_permilles": {"flex": 500, "priority": 2000}}}
     }]}
 
 A version is a whole book: it holds from its effective time until the next one's. 1 USD per million tokens is
-1,000,000 pico-dollars per token.
+1,000,000 pico-dollars per token. The multipliers are optional and 1,000 (the same price) unless they are stated; a
+request of a batch in a tier costs both. `ft:base:…` costs what `base` does, unless it has a price of its own.
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
-from services.billing.pricing import Price
+from services.billing.pricing import PERMILLE, Price
 
 Picousd = Annotated[StrictInt, Field(ge=0, le=10**15)]
+Permille = Annotated[StrictInt, Field(ge=0, le=10**6)]
 
 
 class PriceFileError(ValueError):
@@ -34,6 +37,8 @@ class _Rates(_Strict):
     input_picousd: Picousd
     cached_input_picousd: Picousd
     output_picousd: Picousd
+    batch_permille: Permille = PERMILLE
+    tier_permilles: dict[Annotated[str, Field(min_length=1, max_length=64)], Permille] = Field(default_factory=dict)
 
 
 class _Version(_Strict):
@@ -63,6 +68,8 @@ def parse(text: str) -> list[Price]:
             rates.input_picousd,
             rates.cached_input_picousd,
             rates.output_picousd,
+            rates.batch_permille,
+            tuple(sorted(rates.tier_permilles.items())),
         )
         for version in book.versions
         for model, rates in version.prices.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from chassis.postgres import Connection
 from services.billing import sql
@@ -36,7 +37,17 @@ async def publish(connection: Connection, stated: Sequence[Price]) -> int:
     await connection.executemany(
         sql.PUBLISH,
         [
-            (p.version, p.model, p.effective_time, p.input_picousd, p.cached_input_picousd, p.output_picousd)
+            (
+                p.version,
+                p.model,
+                p.effective_time,
+                p.input_picousd,
+                p.cached_input_picousd,
+                p.output_picousd,
+                p.batch_permille,
+                [name for name, _ in p.tier_permilles],
+                [permille for _, permille in p.tier_permilles],
+            )
             for p in new
         ],
     )
@@ -44,4 +55,10 @@ async def publish(connection: Connection, stated: Sequence[Price]) -> int:
 
 
 async def _prices(connection: Connection) -> list[Price]:
-    return [Price(*row) for row in await connection.fetch(sql.PRICES)]
+    return [price_of(tuple(row)) for row in await connection.fetch(sql.PRICES)]
+
+
+def price_of(columns: tuple[Any, ...]) -> Price:
+    """Read a row whose columns are a price's fields, but for the tiers, whose names and multipliers come last."""
+    fields: list[Any] = [*columns[:-2], tuple(zip(*columns[-2:], strict=True))]
+    return Price(*fields)

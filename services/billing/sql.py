@@ -2,6 +2,34 @@
 
 from __future__ import annotations
 
+DIMENSIONS = (
+    "organization_id",
+    "bucket_time",
+    "project_id",
+    "key_id",
+    "owner_id",
+    "model",
+    "endpoint",
+    "batch",
+    "service_tier",
+)
+"""What tells rows of a roll-up apart."""
+
+MEASURES = (
+    "request_count",
+    "prompt_tokens",
+    "cached_prompt_tokens",
+    "completion_tokens",
+    "reasoning_tokens",
+    "amount_nanousd",
+)
+"""What a roll-up sums."""
+
+ROLLUP = """organization_id, date_trunc('{unit}', start_time, 'UTC'), project_id, key_id, owner_id, model, endpoint,
+    batch, service_tier, count(*), sum(prompt_tokens), sum(cached_prompt_tokens), sum(completion_tokens),
+    sum(reasoning_tokens), sum(amount_nanousd)"""
+"""The columns of a roll-up, of rows of usage_events."""
+
 # Everything a batch changes, in one statement: the events that are new, their legs, and what their organisations owe.
 # Rows are taken in the order of their keys, so that batches which overlap wait for each other and never in a circle.
 RECORD = """
@@ -9,17 +37,18 @@ with fresh as (
     insert into billing.usage_events (
         request_id, organization_id, project_id, key_id, owner_id, model, endpoint, outcome, start_time, finish_time,
         prompt_tokens, cached_prompt_tokens, completion_tokens, reasoning_tokens, usage_estimated, price_version,
-        price_model, amount_nanousd)
+        price_model, amount_nanousd, batch, service_tier)
     select * from unnest(
         $1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
         $9::timestamptz[], $10::timestamptz[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[],
-        $15::boolean[], $16::integer[], $17::text[], $18::bigint[]) as delivered(request_id)
+        $15::boolean[], $16::integer[], $17::text[], $18::bigint[], $19::boolean[], $20::text[])
+        as delivered(request_id)
     order by delivered.request_id
     on conflict (request_id) do nothing
-    returning request_id, organization_id, amount_nanousd, prompt_tokens, completion_tokens
+    returning *
 ), entered as (
     insert into billing.ledger_entries (transaction_id, leg, organization_id, account, amount_nanousd)
-    select leg.* from unnest($19::text[], $20::smallint[], $21::text[], $22::text[], $23::bigint[])
+    select leg.* from unnest($21::text[], $22::smallint[], $23::text[], $24::text[], $25::bigint[])
         as leg(transaction_id)
     join fresh on fresh.request_id = leg.transaction_id
 ), owed as (
@@ -33,9 +62,34 @@ with fresh as (
         event_count = account.event_count + excluded.event_count,
         prompt_tokens = account.prompt_tokens + excluded.prompt_tokens,
         completion_tokens = account.completion_tokens + excluded.completion_tokens
+), minutes as (
+    insert into billing.usage_minutes as rolled
+    select {rollup}
+    from fresh group by {groups} order by {groups}
+    on conflict ({dimensions}) do update set {added}
+), days as (
+    insert into billing.usage_days as rolled
+    select {daily_rollup}
+    from fresh group by {groups} order by {groups}
+    on conflict ({dimensions}) do update set {added}
+), spent as (
+    insert into billing.spending as spent (organization_id, project_id, period, amount_nanousd, event_count)
+    select organization_id, scope.project_id, to_char(start_time at time zone 'UTC', 'YYYY-MM'),
+        sum(amount_nanousd)::bigint, count(*)
+    from fresh cross join lateral (select '' union select fresh.project_id) as scope(project_id)
+    group by 1, 2, 3 order by 1, 2, 3
+    on conflict (organization_id, project_id, period) do update set
+        amount_nanousd = spent.amount_nanousd + excluded.amount_nanousd,
+        event_count = spent.event_count + excluded.event_count
 )
 select request_id from fresh
-"""
+""".format(  # noqa: S608 - only our own constants
+    rollup=ROLLUP.format(unit="minute"),
+    daily_rollup=ROLLUP.format(unit="day"),
+    groups="1, 2, 3, 4, 5, 6, 7, 8, 9",
+    dimensions=", ".join(DIMENSIONS),
+    added=", ".join(f"{name} = rolled.{name} + excluded.{name}" for name in MEASURES),
+)
 
 AMOUNTS = "select request_id, amount_nanousd from billing.usage_events where request_id = any($1::text[])"
 
@@ -67,11 +121,14 @@ where digest = any($1::bytea[]) and resolved_time is null
 PRICE_COUNT = "select count(*) from billing.price_versions"
 
 PRICES = """
-select version, model, effective_time, input_picousd, cached_input_picousd, output_picousd from billing.price_versions
+select version, model, effective_time, input_picousd, cached_input_picousd, output_picousd, batch_permille, tier_names,
+    tier_permilles
+from billing.price_versions
 """
 
 PUBLISH = """
 insert into billing.price_versions
-    (version, model, effective_time, input_picousd, cached_input_picousd, output_picousd)
-values ($1, $2, $3, $4, $5, $6)
+    (version, model, effective_time, input_picousd, cached_input_picousd, output_picousd, batch_permille, tier_names,
+    tier_permilles)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 """

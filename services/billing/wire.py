@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.billing.v1 import billing_pb2
-from services.billing.events import Delivery, Endpoint, Outcome, UsageEvent, fault_of
+from services.billing.events import DEFAULT_TIER, Delivery, Endpoint, Outcome, UsageEvent, fault_of
 from services.billing.pricing import Price
 from services.billing.store import Status
+from services.billing.witness import Testimony, recovered
 
 ENDPOINTS: dict[int, Endpoint] = {
     billing_pb2.ENDPOINT_CHAT_COMPLETIONS: Endpoint.CHAT_COMPLETIONS,
     billing_pb2.ENDPOINT_COMPLETIONS: Endpoint.COMPLETIONS,
     billing_pb2.ENDPOINT_EMBEDDINGS: Endpoint.EMBEDDINGS,
     billing_pb2.ENDPOINT_RESPONSES: Endpoint.RESPONSES,
+    billing_pb2.ENDPOINT_MODERATIONS: Endpoint.MODERATIONS,
 }
 
 OUTCOMES: dict[int, Outcome] = {
@@ -24,6 +27,7 @@ OUTCOMES: dict[int, Outcome] = {
     billing_pb2.OUTCOME_TRUNCATED: Outcome.TRUNCATED,
     billing_pb2.OUTCOME_ENGINE_ERROR: Outcome.ENGINE_ERROR,
     billing_pb2.OUTCOME_SERVER_ERROR: Outcome.SERVER_ERROR,
+    billing_pb2.OUTCOME_RECOVERED: Outcome.RECOVERED,
 }
 
 STATUSES: dict[Status, billing_pb2.ReceiptStatus.ValueType] = {
@@ -50,6 +54,14 @@ def parked_delivery(payload: bytes) -> Delivery:
     return delivery(billing_pb2.UsageEvent.FromString(payload))
 
 
+def recovered_delivery(told: Testimony) -> Delivery:
+    """Make of what an engine counted, and of what the gateway had given along, the event that nobody else will tell."""
+    started = delivery(billing_pb2.UsageEvent.FromString(told.admission))
+    if started.event is None:
+        return started
+    return dataclasses.replace(started, event=recovered(started.event, told.counted))
+
+
 def price_message(price: Price) -> billing_pb2.Price:
     """Write a price."""
     message = billing_pb2.Price(
@@ -58,6 +70,8 @@ def price_message(price: Price) -> billing_pb2.Price:
         input_picousd=price.input_picousd,
         cached_input_picousd=price.cached_input_picousd,
         output_picousd=price.output_picousd,
+        batch_permille=price.batch_permille,
+        tier_permilles=dict(price.tier_permilles),
     )
     message.effective_time.FromDatetime(price.effective_time)
     return message
@@ -81,17 +95,20 @@ def _event(message: billing_pb2.UsageEvent) -> UsageEvent:
         message.model,
         endpoint,
         outcome,
-        _time(message.start_time),
-        _time(message.finish_time),
+        read_time(message.start_time),
+        read_time(message.finish_time),
         usage.prompt_tokens,
         usage.cached_prompt_tokens,
         usage.completion_tokens,
         usage.reasoning_tokens,
         message.usage_estimated,
+        message.batch,
+        message.service_tier or DEFAULT_TIER,
+        message.price_version,
     )
 
 
-def _time(stamp: Timestamp) -> datetime:
+def read_time(stamp: Timestamp) -> datetime:
     """Read an instant, to the microsecond. Raises `ValueError` outside the years 1 to 9999."""
     try:
         return datetime.fromtimestamp(stamp.seconds, UTC).replace(microsecond=stamp.nanos // 1000)

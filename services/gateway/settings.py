@@ -41,11 +41,15 @@ class Settings(ServiceSettings):
     auth_timeout_s: float = 1.0
     """Longest wait for auth about a key that is not cached."""
 
-    ratelimit_timeout_s: float = 1.0
-    """Longest wait for a reservation."""
+    ratelimit_timeout_s: float = 0.1
+    """Longest wait for a reservation; then the gateway goes by its own meters. Above what
+    ratelimit waits for Valkey."""
 
     router_timeout_s: float = 1.0
-    """Longest wait for a placement."""
+    """Longest wait for a placement where there is room. A router that takes longer is away."""
+
+    queue_timeout_s: float = Field(default=30.0, ge=0, le=600)
+    """Longest wait for room, also for a model's first replica. 0: what finds none is refused at once."""
 
     moderation_timeout_s: float = 3.0
     """Longest wait for a verdict that a project's policy asks for."""
@@ -55,6 +59,13 @@ class Settings(ServiceSettings):
 
     billing_timeout_s: float = 5.0
     """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""
+
+    budget_timeout_s: float = 0.5
+    """Longest wait for billing to tell what may be spent, for an organisation of which it was not asked lately."""
+
+    capped_completion_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of an answer whose request names no maximum and whose spending a budget binds: that much money is
+    held while it runs. Unset: as much as the model's context."""
 
     jobs_timeout_s: float = 2.0
     """Longest wait for jobs to keep an answer, or to find a kept one."""
@@ -89,6 +100,13 @@ class Settings(ServiceSettings):
 
     retry_budget: float = Field(default=0.2, ge=0, le=1)
     """Second attempts as a share of requests, at the most."""
+
+    retry_burst: float = Field(default=100.0, ge=1)
+    """Second attempts that a quiet time may have saved up: about the requests that one replica runs for a gateway."""
+
+    migrate: bool = True
+    """Go on with plain text on another replica when one is lost in the middle of it. False: the stream ends with an
+    error. What has functions, a format, log probabilities or several choices always does."""
 
     idempotency_bytes: int = Field(default=64 * 2**20, ge=0)
     """Memory for the answers of requests with an `Idempotency-Key`, kept for a day at the most. 0: the header is

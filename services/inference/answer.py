@@ -16,8 +16,8 @@ from services.inference.engine import Delta, FinishReason, TokenLogprobs
 from services.inference.errors import EngineError
 from services.inference.failures import capstan_error
 from services.inference.frames import Frames
-from services.inference.reasoning import ReasoningSplitter
-from services.inference.tool_calls import CallPart, ToolCallFinder
+from services.inference.reasoning import ReasoningForm, ReasoningSplitter
+from services.inference.tool_calls import CallFinder, CallPart
 
 FINISH_REASONS: dict[FinishReason, inference_pb2.FinishReason.ValueType] = {
     FinishReason.STOP: inference_pb2.FINISH_REASON_STOP,
@@ -30,13 +30,12 @@ FINISH_REASONS: dict[FinishReason, inference_pb2.FinishReason.ValueType] = {
 class Reading:
     """How to read an answer's text."""
 
-    reasoning: bool = False
-    """Whether the model marks its thoughts."""
+    reasoning: ReasoningForm | None = None
+    """How the model marks its thoughts; None: it does not."""
     thinking: bool = False
     """Whether the prompt opened a thought."""
-    functions: frozenset[str] = frozenset()
-    """Functions it may call; empty: calls are not looked for."""
-    call_limit: int | None = None
+    finder: Callable[[], CallFinder] | None = None
+    """Makes what looks for function calls in one choice; None: they are not looked for."""
     named: bool = False
     """Whether one function had to be called: then the end is an ordinary one (as OpenAI has it)."""
     echo: str | None = None
@@ -45,7 +44,7 @@ class Reading:
     @property
     def plain(self) -> bool:
         """Whether the text is passed on as it comes."""
-        return not self.reasoning and not self.functions and self.echo is None
+        return self.reasoning is None and self.finder is None and self.echo is None
 
 
 @dataclass(slots=True)
@@ -65,8 +64,8 @@ class _Choice:
     """One choice's readers."""
 
     def __init__(self, reading: Reading) -> None:
-        self.splitter = ReasoningSplitter(thinking=reading.thinking) if reading.reasoning else None
-        self.finder = ToolCallFinder(reading.functions, limit=reading.call_limit) if reading.functions else None
+        self.splitter = ReasoningSplitter(reading.reasoning, thinking=reading.thinking) if reading.reasoning else None
+        self.finder = reading.finder() if reading.finder is not None else None
         self.echo = reading.echo
 
 
@@ -93,10 +92,14 @@ class Answer:
         self._open = 1
         self._choices: dict[int, _Choice] = {}
 
-    def expect(self, choices: int, prompt_tokens: int, reading: Reading) -> None:
-        """So many choices will come, and are to be read like this. Before the first delta."""
+    def expect(self, choices: int, prompt_tokens: int, reading: Reading, continued: int = 0) -> None:
+        """So many choices will come, and are to be read like this. Before the first delta.
+
+        The last `continued` of the prompt's tokens are the beginning of the answer and count as such.
+        """
         self._open = max(choices, 1)
-        self.tally.prompt_tokens = prompt_tokens
+        self.tally.prompt_tokens = prompt_tokens - continued
+        self.tally.completion_tokens = continued
         self._reading = reading
         self._plain = reading.plain
 
@@ -134,7 +137,7 @@ class Answer:
 
     def _begin(self, delta: Delta) -> None:
         self.tally.first_token_at = self._now()
-        self.tally.cached_tokens = delta.cached_tokens
+        self.tally.cached_tokens = min(delta.cached_tokens, self.tally.prompt_tokens)
         if self._reading.echo is not None and delta.finish is not FinishReason.ABORT:
             for choice in range(self._open):
                 out = self._frames.add(self.slot, choice, self._reading.echo, 0)
@@ -142,7 +145,7 @@ class Answer:
 
     def _push_rich(self, delta: Delta) -> None:
         reading = self._reading
-        if not reading.reasoning and not reading.functions:
+        if reading.reasoning is None and reading.finder is None:
             out = self._frames.add(self.slot, delta.choice, delta.text, delta.token_count)
             called = False
         else:

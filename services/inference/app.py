@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from capstan.inference.v1 import inference_pb2_grpc
 from chassis.kit import Kit
+from services.inference import reasoning, tool_call_forms
 from services.inference.engine_sim import SimEngine, SimOptions
 from services.inference.engine_vllm import VllmEngine
 from services.inference.engine_vllm_options import VllmOptions
@@ -22,6 +23,7 @@ from services.inference.session import Limits, Shared
 from services.inference.settings import Settings
 from services.inference.sim_control import control
 from services.inference.simulation import Pace
+from services.inference.witness import witness
 
 TEND_S = 0.1
 SIM_MAX_RUNNING = 64
@@ -37,6 +39,7 @@ def simulator(settings: Settings) -> SimEngine:
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
+        think_tokens=settings.sim_think_tokens,
     )
     return SimEngine(
         SimOptions(
@@ -68,7 +71,7 @@ async def vllm(settings: Settings, log: logging.Logger) -> VllmEngine:
         cpu_threads=settings.cpu_threads,
         max_adapters=settings.max_adapters,
         max_adapter_rank=settings.max_adapter_rank,
-        reasoning_parser="deepseek_r1" if settings.reasoning == "think" else "",
+        reasoning_parser="" if settings.reasoning_parser == "none" else settings.reasoning_parser,
     )
     return VllmEngine(options, log=log)
 
@@ -99,7 +102,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 engine.tokenizer,
                 # The prefix cache lives and dies with this process, and so does its secret.
                 salt_key=secrets.token_bytes(32),
-                reasoning=settings.reasoning == "think",
+                reasoning=reasoning.FORMS[settings.reasoning_parser],
+                calls=tool_call_forms.FORMS[settings.tool_call_parser],
                 max_model_tokens=engine.model.max_model_tokens,
             ),
             limits=Limits(
@@ -113,6 +117,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             new_call_id=lambda: kit.ids.new("call_"),
             log=kit.log,
             request_ids=set(),
+            witness=await stack.enter_async_context(witness(settings.billing_address, kit))
+            if settings.billing_address
+            else None,
         )
         servicer = InferenceServicer(
             model=settings.model_name,
@@ -124,15 +131,23 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.registry.register(EngineState(settings.model_name, engine.load))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, kit.server)
-        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer))
+        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer, settings.drain_delay_s))
         stack.callback(tending.cancel)  # before the engine is closed, which it would take for dead
         yield
 
 
-async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer) -> None:
-    """Look after health and sessions until the engine is dead, which ends the process."""
+async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer, drain_delay_s: float) -> None:
+    """Look after health and sessions until the engine is dead, which ends the process.
+
+    A replica that was asked to stop says so at once and goes on taking requests for `drain_delay_s`: until all routers
+    have heard it, some will still come.
+    """
+    refuses_from: float | None = None
     while True:
         health.look()
-        shared.draining = kit.draining.started
+        if kit.draining.started:
+            now = kit.clock.monotonic()
+            refuses_from = now + drain_delay_s if refuses_from is None else refuses_from
+            shared.draining = now >= refuses_from
         servicer.tend()
         await kit.clock.sleep(TEND_S)

@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import logging
+import multiprocessing
 import os
 import time
 import warnings
@@ -108,7 +109,12 @@ class VllmEngine:
         prepare_environment(self._options, cpu=cpu, environment=os.environ)
         # Apart from building: something imported keeps the frames of its import, and with them their variables.
         await asyncio.to_thread(importlib.import_module, "vllm.v1.engine.async_llm")
-        self._loaded = await asyncio.to_thread(self._build, cpu)
+        try:
+            self._loaded = await asyncio.to_thread(self._build, cpu)
+        except asyncio.CancelledError:
+            for child in multiprocessing.active_children():
+                child.kill()  # vLLM's engine core, which the thread still waits for
+            raise
 
     def _build(self, cpu: bool) -> _Loaded:
         """Import vLLM and load the model: seconds to minutes, so not on the event loop."""

@@ -59,6 +59,7 @@ def sampling_parameters(request: GenerationRequest, max_model_tokens: int) -> Sa
             structured_outputs=constraint,
             output_kind=RequestOutputKind.DELTA,
             skip_clone=True,
+            skip_special_tokens=not request.control_tokens,
             **_randomness(sampling),
         )
     except VLLMValidationError as error:

@@ -11,8 +11,9 @@ _IN_STRING = re.compile(r'[^"\\]+')
 class JsonValue:
     """Follows one object or array through its pieces. It checks brackets and strings and nothing else."""
 
-    def __init__(self) -> None:
-        self._depth = 0
+    def __init__(self, *, depth: int = 0) -> None:
+        """`depth`: brackets that are open already."""
+        self._depth = depth
         self._in_string = False
         self._escaped = False
         self.ended = False

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from services.inference.errors import PromptTooLongError
-from services.inference.reasoning import BEGIN
+from services.inference.reasoning import ReasoningForm
 from services.inference.tokenizer import Tokenizer
 
 MARK = "\ufdd0"
@@ -96,8 +96,11 @@ class Bound:
 class Prompts:
     """Makes prompts for one model."""
 
-    def __init__(self, tokenizer: Tokenizer, bound: Bound | None = None) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer, bound: Bound | None = None, reasoning: ReasoningForm | None = None
+    ) -> None:
         self._tokenizer = tokenizer
+        self._reasoning = reasoning
         self._bound = bound
         spellings = sorted((text for text in tokenizer.control_texts if len(text) > 1), key=len, reverse=True)
         self._controls = re.compile("|".join(map(re.escape, spellings)) or r"(?!)")
@@ -110,6 +113,13 @@ class Prompts:
         if self._bound is not None:
             self._bound.check(text)
         return Prompt(self._tokenizer.encode(text, framed=True))
+
+    def said(self, text: str) -> list[int]:
+        """Token ids of what a model has said: a control token that it spelled out stays a spelling."""
+        ids: list[int] = []
+        for part in self._defused(text).split(MARK):
+            ids += self._tokenizer.encode(part, framed=False)
+        return ids
 
     def chat(self, conversation: Conversation) -> Prompt:
         """A conversation, up to where the next answer begins.
@@ -129,7 +139,8 @@ class Prompts:
         ids: list[int] = []
         for part in rendered.split(MARK):
             ids += self._tokenizer.encode(part, framed=False)
-        return Prompt(ids, thinking=rendered.rstrip().endswith(BEGIN))
+        thinking = self._reasoning is not None and rendered.rstrip().endswith(self._reasoning.begin)
+        return Prompt(ids, thinking=thinking)
 
     def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
         plain = dict(message)

@@ -109,6 +109,10 @@ class GenerationRequest:
     """Lower runs sooner; requests of one priority run in order of arrival."""
     cache_salt: str = ""
     """Prefix-cache entries are shared only under one salt, so it must be the tenant's and secret."""
+    continued: int = 0
+    """How many of the prompt's last tokens are the beginning of the answer. `sampling.max_tokens` is for the rest."""
+    control_tokens: bool = False
+    """True: control tokens are part of the text, because they mark calls or thoughts. The model's end never is."""
 
     def max_tokens(self, max_model_tokens: int) -> int:
         """Most tokens one choice can get in a context of `max_model_tokens`."""

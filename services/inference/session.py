@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from capstan.inference.v1 import inference_pb2
-from chassis.errors import CapstanError, Reason, unavailable
+from chassis.errors import CapstanError, Reason
 from services.inference.answer import Answer, Tally
 from services.inference.engine import Delta, Engine, FinishReason
 from services.inference.errors import EngineError
@@ -23,6 +23,7 @@ from services.inference.frames import Frames
 from services.inference.preparation import Preparation, Prepared
 from services.inference.tokenizer import NoChatTemplateError, TemplateRefusedError
 from services.inference.wire import Asked, read_start
+from services.inference.witness import Witness
 
 
 class Observer(Protocol):
@@ -62,6 +63,8 @@ class Shared:
     log: logging.Logger
     request_ids: set[str]
     """Of requests that run, whoever's."""
+    witness: Witness | None = None
+    """Who tells billing what was counted."""
     preparing: int = 0
     draining: bool = False
 
@@ -111,7 +114,7 @@ class Session:
         slot = self._slots[start.slot] = _Slot(answer, shared.now())
         try:
             if shared.draining:
-                raise unavailable("inference", "the replica is stopping")
+                raise CapstanError(Reason.UNAVAILABLE, "the replica is stopping", service="inference", stopping="true")
             asked = slot.asked = read_start(start)
             if asked.request_id in shared.request_ids:
                 raise CapstanError(Reason.INVALID_ARGUMENT, "the id is in use", param="request_id")
@@ -190,8 +193,9 @@ class Session:
             raise self._error
 
     def _submit(self, answer: Answer, prepared: Prepared) -> None:
-        answer.expect(prepared.request.sampling.choices, len(prepared.request.prompt), prepared.reading)
-        self._shared.engine.submit(prepared.request, answer)
+        request = prepared.request
+        answer.expect(request.sampling.choices, len(request.prompt), prepared.reading, request.continued)
+        self._shared.engine.submit(request, answer)
 
     def _prepare_apart(self, slot: _Slot, asked: Asked) -> None:
         """Tokenize in another thread, so that other requests' tokens do not wait for it."""
@@ -217,7 +221,9 @@ class Session:
         self._shared.preparing -= 1
 
     def _expire(self, slot: _Slot) -> None:
-        slot.answer.refuse(CapstanError(Reason.DEADLINE_EXCEEDED, "the request's time is up", service="inference"))
+        slot.answer.refuse(
+            CapstanError(Reason.DEADLINE_EXCEEDED, "the request's time is up", service="inference", limit="request")
+        )
         self._stop(slot)
 
     def _stop(self, slot: _Slot) -> None:
@@ -231,4 +237,6 @@ class Session:
         slot = self._slots.pop(answer.slot)
         if slot.owns_id and slot.asked is not None:
             self._shared.request_ids.discard(slot.asked.request_id)
+            if self._shared.witness is not None:
+                self._shared.witness.ended(slot.asked.request_id, slot.asked.admission, answer.tally)
         self._shared.observer.request_ended(answer.tally, slot.began, self._shared.now())

@@ -17,6 +17,10 @@ class Settings(ServiceSettings):
     model_name: str
     """Name clients use for the model, e.g. "llama-3.1-8b"."""
 
+    billing_address: str = ""
+    """gRPC address of billing, which is told what the engine counted for each request. Empty: nobody is told, and what
+    a gateway that dies had running is billed by its own last checkpoint."""
+
     engine: Literal["vllm", "simulator"] = "vllm"
     """vllm: a real model. simulator: invented answers at a chosen speed, for load and fault tests."""
 
@@ -31,8 +35,15 @@ class Settings(ServiceSettings):
     runner: Literal["generate", "pooling"] = "generate"
     """generate: text. pooling: vectors."""
 
-    reasoning: Literal["none", "think"] = "none"
-    """think: the model wraps its thoughts in <think>…</think>, and they are told apart from the answer."""
+    reasoning_parser: Literal["none", "deepseek_r1", "qwen3", "mistral"] = "none"
+    """How the model marks its thoughts, which are told apart from the answer. deepseek_r1, qwen3: as <think>…</think>.
+    mistral: as [THINK]…[/THINK]. none: it does not think out loud. The names are those of vLLM's option."""
+
+    tool_call_parser: Literal["hermes", "llama3_json", "mistral", "pythonic", "none"] = "hermes"
+    """How the model writes function calls, which depends on what it was trained for. hermes: JSON in <tool_call> tags
+    (Hermes, Qwen 2.5 and 3, the demonstration model). llama3_json: JSON at the beginning of a line (Llama 3.1 to 3.3).
+    mistral: after [TOOL_CALLS]. pythonic: a list of Python calls (Llama 3.2 and 4, ToolACE). none: it calls none, and
+    requests with tools are refused. The names are those of vLLM's option."""
 
     dtype: Literal["auto", "bfloat16", "float16", "float32"] = "auto"
     """Precision. auto: the model's own; float32 for vectors on CPU."""
@@ -103,6 +114,10 @@ class Settings(ServiceSettings):
 
     sim_answer_tokens: int = 64
     """Simulator: mean length of an answer that nothing cuts short."""
+
+    sim_think_tokens: int = 0
+    """Simulator: length of a thought in <think> tags before each answer, in tokens. 0: it does not think. A
+    `reasoning_parser` tells thought from answer."""
 
     sim_kv_blocks: int = 4096
     """Simulator: blocks of 16 tokens in the KV cache."""

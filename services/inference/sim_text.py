@@ -27,7 +27,8 @@ def seed_of(request: GenerationRequest, choice: int) -> int:
         if sampling.temperature == 0
         else f"{request.request_id if sampling.seed is None else sampling.seed}/{choice}"
     )
-    prompt = b"".join(token.to_bytes(4, "little") for token in request.prompt[-256:])
+    asked = request.prompt[: len(request.prompt) - request.continued]
+    prompt = b"".join(token.to_bytes(4, "little") for token in asked[-256:])
     return zlib.crc32(f"{request.adapter}/{drawn}".encode(), zlib.crc32(prompt))
 
 
@@ -65,25 +66,40 @@ class Speaker:
         natural: int,
         tape: list[TapeToken],
         tokenizer: SimTokenizer,
+        thought: Sequence[TapeToken] = (),
     ) -> None:
-        """`limit`: tokens allowed. `natural`: tokens after which the model ends by itself."""
+        """`limit`: tokens allowed. `natural`: tokens after which the model ends by itself. `thought`: said before."""
         self._sampling = request.sampling
         self._choice = choice
         self._tape = tape
         self._tokenizer = tokenizer
         self._limit = limit
-        self._natural = limit + 1 if request.sampling.ignore_eos else max(natural, request.sampling.min_tokens)
+        natural = max(natural + len(thought), request.sampling.min_tokens)
+        self._natural = limit + 1 if request.sampling.ignore_eos else natural
+        self._thought = thought
         self._place = self._start(seed_of(request, choice))
+        self._tail = self._skip(request)
+        """The rest of a token that was told in part elsewhere."""
         self._said = 0
         self._stop = StopTexts(request.sampling.stop) if request.sampling.stop else None
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        self._plain = choice == 0 and self._stop is None and not _is_bent(request.sampling)
+        self._plain = choice == 0 and self._stop is None and not self._tail and not _is_bent(request.sampling)
 
     def _start(self, seed: int) -> int:
         place = seed % len(self._tape)
         while not self._tape[place].starts:
             place += 1
         return place
+
+    def _skip(self, request: GenerationRequest) -> str:
+        """Pass over what was said elsewhere."""
+        said = len(self._tokenizer.decode(request.prompt[len(request.prompt) - request.continued :]))
+        text = ""
+        while said > 0:
+            text = self._tape[self._place].text
+            said -= len(text)
+            self._place = (self._place + 1) % len(self._tape)
+        return text[said:] if said < 0 else ""
 
     @property
     def said(self) -> int:
@@ -92,10 +108,11 @@ class Speaker:
 
     def next(self) -> Delta:
         """The next token."""
-        token = self._tape[self._place]
-        self._place += 1
-        if self._place == len(self._tape):
-            self._place = 0
+        if self._said < len(self._thought):
+            token = self._thought[self._said]
+        else:
+            token = self._tape[self._place]
+            self._place = (self._place + 1) % len(self._tape)
         self._said += 1
         if self._plain and self._said < self._limit and self._said <= self._natural:
             return token.delta
@@ -105,6 +122,7 @@ class Speaker:
         token_id, text = (self._tokenizer.end_id, "") if self._said > self._natural else self._biased(token)
         ended = token_id == self._tokenizer.end_id and not self._sampling.ignore_eos
         finish = FinishReason.STOP if ended else FinishReason.LENGTH if self._said >= self._limit else None
+        text, self._tail = self._tail + text, ""
         if self._stop is not None and self._said > self._sampling.min_tokens:
             text, met = self._stop.feed(text)
             if met:

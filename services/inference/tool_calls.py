@@ -1,28 +1,17 @@
-"""Finds function calls in a stream of text, in the form that Hermes, Qwen and the demonstration model write.
+"""Finds function calls in a stream of text, whatever form the model writes them in.
 
-::
-
-    <tool_call>
-    {"name": "get_weather", "arguments": {"city": "Paris"}}
-    </tool_call>
-
-Arguments are passed on as they come, once the name is known. What turns out not to be a call of a known function before
-its name was told becomes ordinary text, as the model wrote it.
+A finder searches one choice's text as it comes. Arguments are passed on as they come, once the name is known; what
+turns out not to be a call of a known function before its name was told becomes ordinary text, as the model wrote it.
+The forms are in modules of their own, and `tool_call_forms` names them.
 """
 
 from __future__ import annotations
 
-import json
-import re
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 from services.inference.json_value import JsonValue
 from services.inference.reasoning import held_back
-
-BEGIN = "<tool_call>"
-END = "</tool_call>"
-
-_HEAD = re.compile(r'\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)')
 
 
 class CallPart(NamedTuple):
@@ -43,8 +32,15 @@ class Found(NamedTuple):
     parts: list[CallPart]
 
 
-class ToolCallFinder:
-    """One choice's text, searched as it comes."""
+class Opening(NamedTuple):
+    """Where in the pending text a call seems to begin; where one could, once more is known, if `end` is `start`."""
+
+    start: int
+    end: int
+
+
+class CallFinder(ABC):
+    """One choice's text, searched as it comes. White space before a call, and between calls, belongs to the calls."""
 
     def __init__(self, names: frozenset[str], *, limit: int | None = None) -> None:
         """`names`: functions that can be called. `limit`: calls to tell; what follows them is dropped. None: all."""
@@ -52,10 +48,14 @@ class ToolCallFinder:
         self._limit = limit
         self._search = self._in_text
         self._pending = ""
+        self._held = ""
+        """What was taken for the beginning of a call and is not told yet."""
+        self._begins = True
+        """Whether nothing but white space was told since the text, or the last call, began."""
+        self._fresh = False
+        """The same, but only after a call."""
         self._value = JsonValue()
         self._calls = 0
-        self._gap = ""
-        self._fresh = False
         self._text: list[str] = []
         self._parts: list[CallPart] = []
 
@@ -73,12 +73,24 @@ class ToolCallFinder:
 
     def rest(self) -> Found:
         """What was held back and turns out to be ordinary text, now that the text is over."""
-        if self._search == self._in_head:
-            self._tell(self._gap + BEGIN + self._pending)
-        elif self._search == self._in_text:
-            self._tell(self._pending.lstrip() if self._fresh else self._pending)
-        self._pending = ""
+        self._over()
+        self._held = self._pending = ""
         return self._found()
+
+    @abstractmethod
+    def _opening(self) -> Opening:
+        """Find the first place in the pending text where a call begins or could begin."""
+
+    @abstractmethod
+    def _in_head(self) -> bool:
+        """Look at what follows an opening. This and all other states answer whether they got further."""
+
+    def _over(self) -> None:
+        """Tell what is held back. States inside of a call hold back its own syntax alone, which says nothing."""
+        if self._search == self._in_text:
+            self._tell(self._pending.lstrip() if self._fresh else self._pending)
+        elif self._search == self._in_head:
+            self._tell(self._held + self._pending)
 
     def _found(self) -> Found:
         found = Found("".join(self._text), self._parts)
@@ -89,80 +101,66 @@ class ToolCallFinder:
         if text and (self._limit is None or self._calls < self._limit):
             self._text.append(text)
 
-    def _add(self, name: str, arguments: str) -> None:
-        """News of the call that was begun last, unless it is one too many."""
+    def _begin(self, name: str) -> None:
+        """Tell that a function is called, unless that is one call too many."""
+        self._calls += 1
+        self._held = ""
         if self._limit is None or self._calls <= self._limit:
-            self._parts.append(CallPart(self._calls - 1, name, arguments))
+            self._parts.append(CallPart(self._calls - 1, name, ""))
 
-    # Each of these looks at what is pending in one state, and answers whether it got further.
+    def _add(self, arguments: str) -> None:
+        """Tell more arguments of the call that was begun last."""
+        if arguments and (self._limit is None or self._calls <= self._limit):
+            self._parts.append(CallPart(self._calls - 1, "", arguments))
 
     def _in_text(self) -> bool:
-        """Ordinary text: white space before a call, and between calls, belongs to the calls."""
-        before, tag, after = self._pending.partition(BEGIN)
+        """Ordinary text, up to the next opening."""
         if self._fresh:
-            before = before.lstrip()
-        told = before[: len(before) - (0 if tag else held_back(before, BEGIN))].rstrip()
+            self._pending = self._pending.lstrip()
+        start, end = self._opening()
+        told = self._pending[:start].rstrip()
         self._tell(told)
-        self._fresh = self._fresh and not told
-        self._pending = before[len(told) :]
-        if tag:
-            self._gap, self._pending, self._search = self._pending, after, self._in_head
-        return bool(tag)
-
-    def _in_head(self) -> bool:
-        """Before the arguments: nothing is told until it is sure that this is a call."""
-        if (head := _HEAD.match(self._pending)) and self._callable(head[1]):
-            self._calls += 1
-            self._add(json.loads(head[1]), "")
-            self._pending = self._pending[head.end() :]
-            self._value, self._search = JsonValue(), self._in_arguments
-            return True
-        inside, tag, after = self._pending.partition(END)
-        if not tag:
+        if told:
+            self._begins = self._fresh = False
+        if end == start:
+            self._pending = self._pending[len(told) :]
             return False
-        # The other orders and forms: rare, so read as a whole.
-        self._fresh = self._whole(inside)
-        self._pending, self._search = after, self._in_text
+        self._held, self._pending = self._pending[len(told) : end], self._pending[end:]
+        self._search = self._in_head
+        return True
+
+    def _no_call(self) -> bool:
+        """What was held is ordinary text, and so is what follows it."""
+        self._tell(self._held)
+        self._held = ""
+        self._begins = self._fresh = False
+        self._search = self._in_text
+        return True
+
+    def _after_call(self) -> bool:
+        """Search on behind a whole call."""
+        self._begins = self._fresh = True
+        self._search = self._in_text
         return True
 
     def _in_arguments(self) -> bool:
-        """Inside the arguments' object, until its closing brace."""
+        """Inside the arguments' JSON object, until its closing brace."""
         taken = self._value.feed(self._pending)
-        if taken:
-            self._add("", self._pending[:taken])
+        self._add(self._pending[:taken])
         self._pending = self._pending[taken:]
-        if not self._value.ended:
-            return False
-        self._search = self._in_tail
-        return True
+        return self._value.ended and self._after_call()
 
-    def _in_tail(self) -> bool:
-        """After the arguments: what is left of the call says nothing."""
-        _, tag, after = self._pending.partition(END)
-        if tag:
-            self._pending, self._search, self._fresh = after, self._in_text, True
-            return True
-        self._pending = self._pending[-len(END) + 1 :]
-        return False
 
-    def _callable(self, name_json: str) -> bool:
-        try:
-            return json.loads(name_json) in self._names
-        except ValueError:
-            return False
+def opening_tag(text: str, tag: str) -> Opening:
+    """Find `tag`, or the end of `text` that could be its beginning."""
+    start = text.find(tag)
+    if start >= 0:
+        return Opening(start, start + len(tag))
+    end = len(text) - held_back(text, tag)
+    return Opening(end, end)
 
-    def _whole(self, inside: str) -> bool:
-        """A call in one piece, if it is one."""
-        try:
-            call = json.loads(inside)
-            name, arguments = call["name"], call.get("arguments", call.get("parameters"))
-        except (ValueError, TypeError, KeyError, AttributeError):
-            name = None
-        if not isinstance(name, str) or name not in self._names:
-            self._tell(f"{self._gap}{BEGIN}{inside}{END}")
-            return False
-        if not isinstance(arguments, str):  # some models write the arguments' JSON as a JSON string
-            arguments = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
-        self._calls += 1
-        self._add(name, arguments)
-        return True
+
+def starts_line(text: str, place: int, *, begins: bool) -> bool:
+    """Whether only spaces stand before `place` on its line; `begins`: the text's beginning is that of a line."""
+    line = text.rfind("\n", 0, place)
+    return (line >= 0 or begins) and not text[line + 1 : place].strip(" \t")

@@ -34,6 +34,10 @@ class Asked:
     adapter: str
     priority: int
     time_left_s: float | None
+    admission: bytes = b""
+    """What billing is to be told beside the counts; not read here."""
+    said: str = ""
+    """The beginning of the answer, which is not made again."""
 
     @property
     def weight(self) -> int:
@@ -41,8 +45,8 @@ class Asked:
         if isinstance(self.prompt, Conversation):
             texts = (message["content"] for message in self.prompt.messages)
             tools = sum(len(str(function.parameters)) for function in self.prompt.functions)
-            return sum(map(len, texts)) + tools
-        return len(self.prompt) if isinstance(self.prompt, str) else 0
+            return sum(map(len, texts)) + tools + len(self.said)
+        return (len(self.prompt) if isinstance(self.prompt, str) else 0) + len(self.said)
 
 
 def read_start(start: inference_pb2.Start) -> Asked:
@@ -61,7 +65,19 @@ def read_start(start: inference_pb2.Start) -> Asked:
         adapter=start.adapter,
         priority=start.priority,
         time_left_s=start.time_left.ToNanoseconds() / 1e9 if start.HasField("time_left") else None,
+        admission=start.admission,
+        said=_said(start),
     )
+
+
+def _said(start: inference_pb2.Start) -> str:
+    if not start.HasField("continuation"):
+        return ""
+    sampling = start.sampling
+    told = sampling.echo or sampling.HasField("top_logprobs") or start.HasField("format")
+    if told or sampling.choice_count > 1 or start.chat.tools:
+        raise InvalidRequestError("only plain text can be continued", param="continuation")
+    return start.continuation.text
 
 
 def _prompt(start: inference_pb2.Start) -> Conversation | str | Sequence[int]:

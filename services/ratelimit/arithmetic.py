@@ -2,7 +2,8 @@
 
 A meter is a leaky bucket, which is GCRA read differently (ITU-T I.371; Turner 1986): its level drains at `limit` units
 a minute, never below empty, and a cost fits if the level stays within the limit. From this follows the promise of the
-package: what is admitted in a span of `t` minutes is at most `limit + limit * t`.
+package: what is admitted in a span of `t` minutes is at most `cap + limit * t`, where `cap` is the limit or, where not
+all of it may come at once, a share of it.
 
 Settling less than was reserved must not break that. A refund of the whole difference would: what has drained since
 never was there for others, and giving it back admits a second burst. The level is set to what it would be if the true
@@ -18,6 +19,7 @@ WINDOW_MS = 60_000
 MOST_UNITS = 10**15
 LONGEST_MS = 30 * 86_400_000
 MOST_MARKS = 16
+PENALTY = WINDOW_MS // 100
 NEVER = -1
 
 
@@ -36,6 +38,12 @@ class Meter:
     limit: int
     level: int = 0
     marks: list[Mark] = field(default_factory=list)
+    cap: int = -1
+    """The most units that may be in it; -1: the limit."""
+
+    def __post_init__(self) -> None:
+        if self.cap < 0:
+            self.cap = self.limit
 
     @property
     def used(self) -> int:
@@ -48,10 +56,10 @@ class Meter:
 
     def wait_ms(self, cost: int) -> int:
         """How long until `cost` fits, 0 for at once, or `NEVER`."""
-        over = self.level + (cost - self.limit) * WINDOW_MS
+        over = self.level + (cost - self.cap) * WINDOW_MS
         if cost == 0 or over <= 0:
             return 0
-        return NEVER if cost > self.limit else -(-over // self.limit)
+        return NEVER if cost > self.cap else -(-over // self.limit)
 
     def reset_ms(self) -> int:
         """How long until it is empty; after `LONGEST_MS` without a charge it is forgotten."""
@@ -91,3 +99,7 @@ class Meter:
         for one in kept:
             self.mark(one)
         self.level -= given * WINDOW_MS
+
+    def penalize(self) -> None:
+        """Charge a refused request its hundredth of a unit, within the cap: the next unit is never further away."""
+        self.level = max(self.level, min(self.level + PENALTY, self.cap * WINDOW_MS))

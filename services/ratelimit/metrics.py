@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from services.ratelimit.meters import Outcome, Reservation
+
 
 class Metrics:
     """Declared once, in `app`."""
@@ -23,6 +25,17 @@ class Metrics:
             ["outcome"],
             registry=registry,
         )
+        self.shadowed = Counter(
+            "capstan_ratelimit_shadow_refusals",
+            "Requests that a limit in shadow mode would have refused, by dimension.",
+            ["dimension"],
+            registry=registry,
+        )
+        self.lost = Counter(
+            "capstan_ratelimit_lost_reservations",
+            "Running requests whose reservation was not found any more: the store was lost.",
+            registry=registry,
+        )
         self.batch = Histogram(
             "capstan_ratelimit_batch_items",
             "Items per call.",
@@ -36,3 +49,9 @@ class Metrics:
             registry=registry,
         )
         away.set_function(lambda: float(is_away()))
+
+    def observe_shadows(self, reservation: Reservation, outcome: Outcome) -> None:
+        """Count what limits in shadow mode would have refused."""
+        for charge, state in zip(reservation.charges, outcome.meters, strict=True):
+            if charge.shadow and state.exceeded:
+                self.shadowed.labels(charge.dimension.name.lower()).inc()

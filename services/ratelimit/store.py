@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from importlib import resources
 
 from chassis.valkey import Reply, Valkey
-from services.ratelimit.meters import Outcome, Reservation, Settlement, outcome, reserve_call, settle_call
+from services.ratelimit.calls import heartbeat_call, outcome, renew_call, reserve_call, settle_call
+from services.ratelimit.meters import Outcome, Renewal, Reservation, Settlement
 
 
 def script_text(name: str) -> str:
     """Read a script with the arithmetic it stands on before it."""
     folder = resources.files("services.ratelimit") / "scripts"
-    return "".join((folder / part).read_text(encoding="utf-8") for part in ("meter.lua", f"{name}.lua"))
+    return "".join((folder / part).read_text(encoding="utf-8") for part in ("meter.lua", "kinds.lua", f"{name}.lua"))
 
 
 class Store:
@@ -21,6 +22,8 @@ class Store:
     def __init__(self, valkey: Valkey) -> None:
         self._reserve = valkey.script(script_text("reserve"))
         self._settle = valkey.script(script_text("settle"))
+        self._renew = valkey.script(script_text("renew"))
+        self._heartbeat = valkey.script(script_text("heartbeat"))
 
     async def reserve(self, items: Sequence[Reservation]) -> list[Outcome]:
         """Charge each item against all its meters or none; items must have passed `check`.
@@ -39,6 +42,23 @@ class Store:
         """
         replies = await self._settle.many([settle_call(item) for item in items])
         return [_number(reply) == 1 for reply in replies]
+
+    async def renew(self, items: Sequence[Renewal]) -> list[bool]:
+        """Renew leases and raise what was exceeded; say of each whether anything is known of it.
+
+        Raises:
+            CapstanError: UNAVAILABLE or OVERLOADED. Repeating is safe.
+        """
+        replies = await self._renew.many([renew_call(item) for item in items])
+        return [_number(reply) == 1 for reply in replies]
+
+    async def heartbeat(self, gateway_id: str) -> int:
+        """Note that the gateway lives; answer how many do.
+
+        Raises:
+            CapstanError: UNAVAILABLE or OVERLOADED.
+        """
+        return _number(await self._heartbeat(*heartbeat_call(gateway_id)))
 
 
 def _number(reply: Reply | Exception) -> int:

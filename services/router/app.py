@@ -12,10 +12,13 @@ from services.router.ejection import EjectionRules
 from services.router.metrics import Metrics
 from services.router.models import Catalogue
 from services.router.placement import Placements
-from services.router.replicas import Kind, Replicas, Rules
+from services.router.policies import POLICIES
+from services.router.pools import Replicas
+from services.router.replicas import Kind, Rules
 from services.router.replicas_page import PATH, ReplicasPage
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
+from services.router.waiting_room import QueueRules, WaitingRoom
 from services.router.watch import Watch
 
 _EXPIRY_INTERVAL_S = 10.0
@@ -26,10 +29,17 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Serve router. It is ready at once: a request that comes before a replica was heard finds no capacity, for now."""
     replicas = Replicas(rules(settings))
     expected = {name: Kind(kind) for name, kind in settings.expected_models.items()}
-    catalogue = Catalogue(settings.aliases, expected, kit.clock.now())
-    placements = Placements(replicas, catalogue, expiry_s=settings.placement_expiry_s)
-    metrics = Metrics(kit.registry, replicas, kit.clock.monotonic)
-    servicer = RouterServicer(placements, replicas, catalogue, metrics, kit.clock)
+    catalogue = Catalogue(settings.aliases, expected, kit.clock.now(), fallbacks=settings.fallbacks)
+    placements = Placements(
+        replicas,
+        catalogue,
+        expiry_s=settings.placement_expiry_s,
+        policy=POLICIES[settings.policy],
+        policies={model: POLICIES[policy] for model, policy in settings.policies.items()},
+    )
+    room = WaitingRoom(placements, QueueRules(settings.queue_capacity, settings.queue_ageing_s), kit.clock)
+    metrics = Metrics(kit.registry, replicas, room, kit.clock.monotonic)
+    servicer = RouterServicer(placements, room, replicas, catalogue, metrics, kit.clock)
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, kit.server)
     for place in settings.all_replicas():
         replica = replicas.add(place.id, place.address)
@@ -37,6 +47,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             replica,
             replicas,
             catalogue,
+            room.look,
             interval_s=settings.load_interval_s,
             clock=kit.clock,
             log=kit.log,
@@ -44,6 +55,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.tasks.spawn(f"watch {place.id}", watch.run())
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
+    kit.tasks.spawn("queue", room.keep_looking())
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))
     yield
 

@@ -58,6 +58,17 @@ class Ejection:
                 self._pause_s = 0.0
             self._open(now)
 
+    def shut(self, now: float) -> None:
+        """Shut it out for a fault that was seen and not counted, at once for the longest pause: a trial costs much."""
+        if not self.is_open:
+            self._pause_s = self._rules.longest_pause_s
+            self._open(now)
+
+    def prove(self, now: float) -> None:
+        """Let it serve again: it has shown that it can."""
+        if self.is_open:
+            self.succeeded(self.epoch, now)
+
     def _open(self, now: float) -> None:
         longer = self._pause_s * 2 or self._rules.pause_s
         self._pause_s = min(longer, self._rules.longest_pause_s)

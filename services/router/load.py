@@ -25,6 +25,14 @@ class Load:
     """Seconds without a token in spite of work; None when it makes some or has nothing to do."""
     slots: int
     """Requests it runs at once at the most; 0 when it does not say."""
+    generated_tokens: int = 0
+    """Tokens it generated since its start."""
+    prefix_query_tokens: int = 0
+    """Prompt tokens it looked up in its cache since its start."""
+    prefix_hit_tokens: int = 0
+    """Those that it found."""
+    adapters: frozenset[str] = frozenset()
+    """Names of loaded adapters."""
 
 
 def pressure(*, requests: int, waiting: int, tokens: int, kv_usage: float, slots: int) -> float:

@@ -10,14 +10,18 @@ from prometheus_client.registry import Collector
 
 from capstan.router.v1 import router_pb2
 from chassis.errors import Reason
-from services.router.replicas import Replicas
+from services.router.pools import Replicas
+from services.router.waiting_room import WaitingRoom
 
 
 class Metrics(Collector):
     """Placements by result, releases by outcome, and each replica's standing."""
 
-    def __init__(self, registry: CollectorRegistry, replicas: Replicas, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, registry: CollectorRegistry, replicas: Replicas, room: WaitingRoom, monotonic: Callable[[], float]
+    ) -> None:
         self._replicas = replicas
+        self._room = room
         self._monotonic = monotonic
         placements = Counter(
             "capstan_router_placements",
@@ -62,6 +66,16 @@ class Metrics(Collector):
         tokens = GaugeMetricFamily(
             "capstan_router_replica_tokens", "Tokens of those requests.", labels=["replica_id", "model"]
         )
+        hits = GaugeMetricFamily(
+            "capstan_router_replica_prefix_hit_ratio",
+            "Share of the prompt tokens since its start that were in its cache.",
+            labels=["replica_id", "model"],
+        )
+        speed = GaugeMetricFamily(
+            "capstan_router_replica_tokens_per_second",
+            "Tokens it generated a second, between its last two reports.",
+            labels=["replica_id", "model"],
+        )
         now = self._monotonic()
         for replica in self._replicas:
             labels = [replica.id, replica.description.model if replica.description else ""]
@@ -69,4 +83,19 @@ class Metrics(Collector):
             ejected.add_metric(labels, replica.ejection.is_open)
             requests.add_metric(labels, replica.held_count)
             tokens.add_metric(labels, replica.held_tokens)
-        yield from (usable, ejected, requests, tokens)
+            if replica.load is not None:
+                speed.add_metric(labels, replica.tokens_per_s)
+                if replica.load.prefix_query_tokens:
+                    hits.add_metric(labels, replica.load.prefix_hit_tokens / replica.load.prefix_query_tokens)
+        yield from (usable, ejected, requests, tokens, hits, speed, self._waiting())
+
+    def _waiting(self) -> Metric:
+        waiting = GaugeMetricFamily(
+            "capstan_router_waiting_requests",
+            "Requests that wait in the router's queue, by class.",
+            labels=["model", "class"],
+        )
+        for model, counts in self._room.counts().items():
+            for service_class, count in counts.items():
+                waiting.add_metric([model, service_class.name.lower()], count)
+        return waiting

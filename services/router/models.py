@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from zlib import crc32
 
-from services.router.replicas import Description, Kind, Replicas
+from services.router.pools import Replicas
+from services.router.replicas import Description, Kind, Replica
+
+Shares = Mapping[str, int]
+"""Served models and how much of an alias each gets: its number over the sum."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +29,10 @@ class Model:
     """Replicas that can be placed on now."""
     staleness_s: float | None
     """Age of the freshest report; None when there is none."""
+    targets: Shares
+    """What it stands for."""
+    replicas: tuple[Replica, ...] = field(default=(), compare=False)
+    """Those that can be placed on now."""
 
 
 @dataclass(slots=True)
@@ -36,9 +45,23 @@ class _Known:
 class Catalogue:
     """The models. What was known once stays known: a model whose replicas are all gone is not a wrong name."""
 
-    def __init__(self, aliases: Mapping[str, str], expected: Mapping[str, Kind], now: float) -> None:
-        self._aliases = dict(aliases)
-        self._known = {name: _Known(frozenset(), now) for name in aliases.values()}
+    def __init__(
+        self,
+        aliases: Mapping[str, str | Shares],
+        expected: Mapping[str, Kind],
+        now: float,
+        *,
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        """`aliases`: other names, each of a served model or of several with their shares.
+
+        `fallbacks`: served models that stand in for one that has no capacity, the best first.
+        """
+        self._aliases: dict[str, Shares] = {
+            alias: {target: 1} if isinstance(target, str) else dict(target) for alias, target in aliases.items()
+        }
+        self._fallbacks = fallbacks or {}
+        self._known = {name: _Known(frozenset(), now) for shares in self._aliases.values() for name in shares}
         self._known |= {name: _Known(frozenset({kind}), now) for name, kind in expected.items()}
 
     def learn(self, description: Description, now: float) -> None:
@@ -47,9 +70,19 @@ class Catalogue:
         known.kinds = description.kinds
         known.max_model_tokens = description.max_model_tokens
 
-    def served_name(self, name: str) -> str | None:
-        """Resolve a name; None when it was never heard. A served name wins over an alias."""
-        return name if name in self._known else self._aliases.get(name)
+    def served_name(self, name: str, request_id: str = "") -> str | None:
+        """Resolve a name; None when it was never heard. A served name wins over an alias.
+
+        Of several models behind an alias the request's id draws one by their shares, the same one each time.
+        """
+        if name in self._known:
+            return name
+        shares = self._aliases.get(name)
+        return None if shares is None else drawn(shares, request_id)
+
+    def fallbacks(self, served_name: str) -> Sequence[str]:
+        """Answer the models that stand in for one, the best first."""
+        return self._fallbacks.get(served_name, ())
 
     def kinds(self, served_name: str) -> frozenset[Kind]:
         """Answer what a model can do; empty when no replica told yet and only an alias says that it exists."""
@@ -57,12 +90,14 @@ class Catalogue:
 
     def listing(self, replicas: Replicas, now: float) -> list[Model]:
         """List every model by name; `now` is monotonic."""
-        names = self._aliases | {name: name for name in self._known}
-        return [self._model(name, served, replicas, now) for name, served in sorted(names.items())]
+        names = self._aliases | {name: {name: 1} for name in self._known}
+        return [self._model(name, shares, replicas, now) for name, shares in sorted(names.items())]
 
-    def _model(self, name: str, served_name: str, replicas: Replicas, now: float) -> Model:
+    def _model(self, name: str, shares: Shares, replicas: Replicas, now: float) -> Model:
+        served_name = max(shares, key=lambda each: shares[each])
         known = self._known[served_name]
-        pool = replicas.serving(served_name)
+        pool = [replica for target in shares for replica in replicas.serving(target)]
+        usable = tuple(replica for replica in pool if replica.is_usable(now))
         freshest = max((replica.reported_at for replica in pool), default=float("-inf"))
         return Model(
             name,
@@ -70,6 +105,19 @@ class Catalogue:
             next((kind for kind in Kind if kind in known.kinds), None),
             known.create_time,
             known.max_model_tokens,
-            ready_count=sum(replica.is_usable(now) for replica in pool),
+            ready_count=len(usable),
             staleness_s=now - freshest if freshest > float("-inf") else None,
+            targets=shares,
+            replicas=usable,
         )
+
+
+def drawn(shares: Shares, request_id: str) -> str:
+    """Draw one by its share; the same id draws the same."""
+    place = crc32(request_id.encode()) * sum(shares.values()) >> 32
+    names = iter(shares)
+    name = next(names)
+    while place >= shares[name]:
+        place -= shares[name]
+        name = next(names)
+    return name

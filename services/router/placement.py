@@ -1,22 +1,29 @@
 """Where a request goes: filter, score, pick. Pure: the time is an argument, the same question gets the same answer.
 
-The room for more is here: what a replica's cache holds of the prompt would be one more term of the score, and a queue
-for what finds no capacity would stand before `place`.
+How one of a pool is picked is a policy's business (`policies`); what finds no capacity may wait in front of this
+(`queue`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from zlib import crc32
 
 from chassis.errors import CapstanError, Reason
 from services.router.models import Catalogue
-from services.router.replicas import Kind, Replica, Replicas
+from services.router.policies import Policy, Pool, Wish, prefix_affinity
+from services.router.pools import Replicas
+from services.router.quarantine import Quarantine
+from services.router.replicas import Kind, Replica
 
 _RETRY_ABSENT_MS = 2000
 _RETRY_FULL_MS = 1000
 _RETRY_SOONEST_MS = 100
+
+SETTLED_AFTER_S = 10.0
+"""Seconds after which a request that was placed shows in its replica's report, or never will."""
+
+QUARANTINED = "This request made the model fail twice. It is not tried again for some minutes."
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +38,17 @@ class Request:
     """Prompt plus the most that may be generated."""
     excluded: Collection[str] = ()
     """Ids of replicas that failed it already."""
+    prefix_hashes: Sequence[int] = ()
+    session_hash: int = 0
+    adapter: str = ""
+    body_hash: int = 0
+    """What makes one replica die makes others; 0: not known."""
+    no_fallback: bool = False
+
+    @property
+    def wish(self) -> Wish:
+        """What a policy looks at."""
+        return Wish(self.request_id, self.prefix_hashes, self.session_hash, self.adapter, self.excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,33 +59,31 @@ class Held:
     tokens: int
     epoch: int
     placed_at: float
-
-
-def choose(pool: Sequence[Replica], request_id: str, excluded: Collection[str], now: float) -> Replica | None:
-    """Pick the usable replica with the least score; among equals the request's id decides, the same everywhere."""
-    best = float("inf")
-    equals: list[Replica] = []
-    for replica in pool:
-        score = replica.score
-        if score > best or not replica.usable_from <= now < replica.usable_until or replica.id in excluded:
-            continue
-        if score < best:
-            best = score
-            equals = [replica]
-        else:
-            equals.append(replica)
-    if len(equals) < 2:
-        return equals[0] if equals else None
-    return equals[crc32(request_id.encode()) % len(equals)]
+    body_hash: int
 
 
 class Placements:
     """Places requests, remembers where they are, and learns from how they went."""
 
-    def __init__(self, replicas: Replicas, catalogue: Catalogue, *, expiry_s: float) -> None:
+    def __init__(
+        self,
+        replicas: Replicas,
+        catalogue: Catalogue,
+        *,
+        expiry_s: float,
+        settled_after_s: float = SETTLED_AFTER_S,
+        policy: Policy = prefix_affinity,
+        policies: Mapping[str, Policy] | None = None,
+        quarantine: Quarantine | None = None,
+    ) -> None:
+        """`policies`: by served model, where it is not `policy`."""
         self._replicas = replicas
         self._catalogue = catalogue
         self._expiry_s = expiry_s
+        self._settled_after_s = settled_after_s
+        self._policy = policy
+        self._policies = policies or {}
+        self._quarantine = quarantine or Quarantine()
         self._held: dict[str, Held] = {}  # in the order of placing
 
     def __len__(self) -> int:
@@ -80,32 +96,72 @@ class Placements:
         it moves. How it went where it was is for `release` to say, before it is placed again.
 
         Raises:
-            CapstanError: MODEL_NOT_FOUND, MODEL_KIND_MISMATCH or NO_CAPACITY; it is placed nowhere then.
+            CapstanError: MODEL_NOT_FOUND, MODEL_KIND_MISMATCH, PARAMETER_REFUSED (it is quarantined) or NO_CAPACITY;
+                it is placed nowhere then.
         """
-        model = self._catalogue.served_name(request.model)
+        models = self.models(request)
+        if self._quarantine.holds(request.body_hash, now):
+            raise CapstanError(Reason.PARAMETER_REFUSED, "the request is quarantined", message=QUARANTINED)
+        pools = [self._replicas.pool(model, request.kind) for model in models]
+        held = self._held.get(request.request_id)
+        if held is not None:
+            known = any(held.replica in pool.replicas for pool in pools)
+            if held.replica.id not in request.excluded and now < held.replica.usable_until and known:
+                return held.replica
+            self._take_back(request.request_id, now, went_well=None)
+        wish = request.wish
+        for model, pool in zip(models, pools, strict=True):
+            replica = self._policies.get(model, self._policy)(pool, wish, now)
+            if replica is not None:
+                epoch = replica.hold(request.tokens, now)
+                self._held[request.request_id] = Held(replica, request.tokens, epoch, now, request.body_hash)
+                return replica
+        retry_after_ms = str(_retry_after_ms(pools[0], now))
+        raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
+
+    def is_hopeless(self, request: Request) -> bool:
+        """Say whether every replica that could serve it has failed it already. Raises `CapstanError` as `models`."""
+        if not request.excluded:
+            return False
+        pools = [self._replicas.pool(model, request.kind).replicas for model in self.models(request)]
+        return all(replica.id in request.excluded for pool in pools for replica in pool)
+
+    def models(self, request: Request) -> list[str]:
+        """Answer the served models that may serve it, the best first.
+
+        Raises `CapstanError`: MODEL_NOT_FOUND or MODEL_KIND_MISMATCH.
+        """
+        model = self._catalogue.served_name(request.model, request.request_id)
         if model is None:
             raise CapstanError(Reason.MODEL_NOT_FOUND, f"no model {request.model!r}", model=request.model)
         kinds = self._catalogue.kinds(model)
         if kinds and request.kind not in kinds:
             message = f"{request.model!r} cannot {request.kind.value}"
             raise CapstanError(Reason.MODEL_KIND_MISMATCH, message, model=request.model)
-        pool = self._replicas.pool(model, request.kind)
-        held = self._held.get(request.request_id)
-        if held is not None:
-            if held.replica.id not in request.excluded and now < held.replica.usable_until and held.replica in pool:
-                return held.replica
-            self._take_back(request.request_id, now, went_well=None)
-        replica = choose(pool, request.request_id, request.excluded, now)
-        if replica is None:
-            retry_after_ms = str(_retry_after_ms(pool, now))
-            raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
-        epoch = replica.hold(request.tokens, now)
-        self._held[request.request_id] = Held(replica, request.tokens, epoch, now)
-        return replica
+        return [model] if request.no_fallback else [model, *self._catalogue.fallbacks(model)]
 
-    def release(self, request_id: str, *, went_well: bool, now: float) -> None:
-        """Let a request go and learn how it went. Unknown ids are ignored."""
-        self._take_back(request_id, now, went_well=went_well)
+    def release(self, request_id: str, *, went_well: bool, now: float, died: bool = False) -> None:
+        """Let a request go and learn how it went. Unknown ids are ignored.
+
+        `died`: its replica broke off or failed, as one does that the request itself has killed.
+        """
+        held = self._take_back(request_id, now, went_well=went_well)
+        if held is None:
+            return
+        if died:
+            self._quarantine.suspect(held.body_hash, request_id, held.replica.id, now)
+        elif went_well:
+            self._quarantine.clear(held.body_hash, request_id)
+
+    def withdraw(self, request_id: str, now: float) -> None:
+        """Let a request go that never went where it was placed."""
+        self._take_back(request_id, now, went_well=None)
+
+    def judge(self, replica_id: str, *, went_well: bool, now: float) -> None:
+        """Learn how a request went that another router placed."""
+        replica = self._replicas.get(replica_id)
+        if replica is not None:
+            self._judge(replica, went_well=went_well, epoch=replica.ejection.epoch, now=now)
 
     def expire(self, now: float) -> int:
         """Let go of what nobody released in time; answer how many those were. They say nothing about their replicas."""
@@ -114,25 +170,52 @@ class Placements:
             if held.placed_at + self._expiry_s > now:
                 break
             overdue.append(request_id)
+        overdue += self._orphans(now)
         for request_id in overdue:
             self._take_back(request_id, now, went_well=None)
         return len(overdue)
 
-    def _take_back(self, request_id: str, now: float, *, went_well: bool | None) -> None:
+    def _orphans(self, now: float) -> list[str]:
+        """Find what was placed a while ago and cannot be where it was placed, since that replica reports fewer.
+
+        Its release went to another router, or its gateway died.
+        """
+        orphans: list[str] = []
+        surplus: dict[str, int] = {}
+        for held in self._held.values():
+            if held.placed_at + self._settled_after_s < held.replica.reported_at:
+                surplus[held.replica.id] = surplus.get(held.replica.id, 0) + 1
+        for replica in self._replicas:
+            load, kinds = replica.load, replica.description.kinds if replica.description else frozenset()
+            running = load.running_count + load.waiting_count if load and kinds == {Kind.GENERATE} else len(self._held)
+            surplus[replica.id] = surplus.get(replica.id, 0) - running
+        for request_id, held in self._held.items():
+            if surplus.get(held.replica.id, 0) > 0:
+                surplus[held.replica.id] -= 1
+                orphans.append(request_id)
+        return orphans
+
+    def __contains__(self, request_id: str) -> bool:
+        return request_id in self._held
+
+    def _take_back(self, request_id: str, now: float, *, went_well: bool | None) -> Held | None:
         held = self._held.pop(request_id, None)
-        if held is None:
-            return
-        held.replica.let_go(held.tokens)
-        if went_well is not None:
-            may_open = went_well or self._replicas.may_eject(held.replica)
-            held.replica.judge(went_well=went_well, epoch=held.epoch, now=now, may_open=may_open)
+        if held is not None:
+            held.replica.let_go(held.tokens)
+            if went_well is not None:
+                self._judge(held.replica, went_well=went_well, epoch=held.epoch, now=now)
+        return held
+
+    def _judge(self, replica: Replica, *, went_well: bool, epoch: int, now: float) -> None:
+        may_open = went_well or self._replicas.may_eject(replica)
+        replica.judge(went_well=went_well, epoch=epoch, now=now, may_open=may_open)
 
 
-def _retry_after_ms(pool: Sequence[Replica], now: float) -> int:
+def _retry_after_ms(pool: Pool, now: float) -> int:
     """Guess when asking again makes sense, in milliseconds."""
-    if not any(replica.connected for replica in pool):
+    if not any(replica.connected for replica in pool.replicas):
         return _RETRY_ABSENT_MS
-    trials = [replica.usable_from - now for replica in pool if replica.usable_from > now]
+    trials = [replica.usable_from - now for replica in pool.replicas if replica.usable_from > now]
     if trials:
         return max(_RETRY_SOONEST_MS, round(min(trials) * 1000))
     return _RETRY_FULL_MS

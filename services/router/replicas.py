@@ -7,7 +7,6 @@ Everything that decides whether and how gladly a replica is chosen is worked out
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from services.router.ejection import Ejection, EjectionRules
@@ -53,9 +52,10 @@ class Replica:
     """One replica. Times are monotonic."""
 
     __slots__ = (
-        "_load",
         "_rules",
         "_since_report",
+        "_stalled_at",
+        "adapters",
         "address",
         "connected",
         "description",
@@ -63,10 +63,15 @@ class Replica:
         "held_count",
         "held_tokens",
         "id",
+        "load",
         "reported_at",
+        "requests",
         "score",
+        "slots",
+        "tokens_per_s",
         "usable_from",
         "usable_until",
+        "waiting",
     )
 
     def __init__(self, replica_id: str, address: str, rules: Rules) -> None:
@@ -80,14 +85,26 @@ class Replica:
         self.held_tokens = 0
         """Their tokens: prompt and the most they may generate."""
         self.reported_at = NEVER
+        self.load: Load | None = None
+        """Its last report."""
+        self.adapters: frozenset[str] = frozenset()
+        """Adapters that it has loaded."""
+        self.tokens_per_s = 0.0
+        """What it generated between its last two reports."""
+        self.requests = 0
+        """What it is thought to hold: placed by us or reported, whichever is more."""
+        self.waiting = 0
+        """Of those, what waits in its engine."""
+        self.slots = DEFAULT_SLOTS
+        """Requests it runs at once at the most."""
         self.score = 0.0
         """Lower is gladder."""
         self.usable_from = NEVER
         self.usable_until = NEVER
         """When it can be chosen: from the one (ejection), before the other (what is known, and room)."""
         self._rules = rules
-        self._load: Load | None = None
         self._since_report = 0
+        self._stalled_at: int | None = None
 
     def is_usable(self, now: float) -> bool:
         """Say whether a request can be placed here now."""
@@ -95,10 +112,31 @@ class Replica:
 
     def report(self, load: Load, now: float) -> None:
         """Take what the replica says of itself."""
+        if self.load is not None and self.connected and now > self.reported_at:
+            generated = load.generated_tokens - self.load.generated_tokens
+            self.tokens_per_s = max(0, generated) / (now - self.reported_at)
         self.connected = True
         self.reported_at = now
-        self._load = load
+        self.load = load
         self._since_report = 0
+        self.adapters = load.adapters
+        self._reckon()
+
+    def watch_progress(self, now: float, *, may_shut: bool) -> None:
+        """Shut it out when it stalls; a stall is over when it makes tokens again, or a request on trial went well.
+
+        That its requests have left it says nothing: they were given up.
+        """
+        load = self.load
+        if load is None:
+            return
+        if load.stalled_s is not None and load.stalled_s > self._rules.stalled_after_s:
+            if may_shut and not self.ejection.is_open:
+                self.ejection.shut(now)
+                self._stalled_at = load.generated_tokens
+        elif self._stalled_at not in (None, load.generated_tokens):
+            self._stalled_at = None
+            self.ejection.prove(now)
         self._reckon()
 
     def lost(self) -> None:
@@ -133,13 +171,14 @@ class Replica:
 
     def _reckon(self) -> None:
         self.usable_from = self.ejection.retry_at if self.ejection.is_open else NEVER
-        load = self._load
+        load = self.load
         if load is None or self.description is None:
             self.usable_until = NEVER
             return
-        slots = load.slots or DEFAULT_SLOTS
+        self.slots = slots = load.slots or DEFAULT_SLOTS
+        self.waiting = load.waiting_count
         # The report is a moment old and knows all routers' requests; what is held here is exact and knows only ours.
-        requests = max(self.held_count, load.running_count + load.waiting_count + self._since_report)
+        self.requests = requests = max(self.held_count, load.running_count + load.waiting_count + self._since_report)
         stalled = load.stalled_s is not None and load.stalled_s > self._rules.stalled_after_s
         full = requests >= slots * (1 + self._rules.queue_share)
         usable = load.accepting and not stalled and not full
@@ -151,48 +190,3 @@ class Replica:
             kv_usage=load.kv_usage,
             slots=slots,
         ) + (0.0 if self.connected else LAST_RESORT)
-
-
-class Replicas:
-    """All replicas, and for each model and kind the pool of those that serve it, by id."""
-
-    def __init__(self, rules: Rules) -> None:
-        self._rules = rules
-        self._replicas: dict[str, Replica] = {}
-        self._pools: dict[tuple[str, Kind], list[Replica]] = {}
-
-    def __iter__(self) -> Iterator[Replica]:
-        return iter(self._replicas.values())
-
-    def add(self, replica_id: str, address: str) -> Replica:
-        """Begin to know a replica, or answer the one of that id."""
-        if replica_id not in self._replicas:
-            self._replicas[replica_id] = Replica(replica_id, address, self._rules)
-        return self._replicas[replica_id]
-
-    def describe(self, replica: Replica, description: Description) -> None:
-        """Take what a replica serves; it may be something else than before."""
-        replica.description = description
-        self._pools = {}
-        for known in sorted(self._replicas.values(), key=lambda each: each.id):
-            if known.description is not None:
-                for kind in known.description.kinds:
-                    self._pools.setdefault((known.description.model, kind), []).append(known)
-
-    def pool(self, model: str, kind: Kind) -> Sequence[Replica]:
-        """Answer the replicas that serve `model` for `kind`, usable or not, by id."""
-        return self._pools.get((model, kind), ())
-
-    def serving(self, model: str) -> list[Replica]:
-        """Answer the replicas that serve `model`, usable or not."""
-        return [each for each in self._replicas.values() if each.description and each.description.model == model]
-
-    def may_eject(self, replica: Replica) -> bool:
-        """Say whether one more of the replica's pool may be shut out: at most half, or a single one.
-
-        When most of a pool fails the cause is not in the replicas, and shutting all out makes it an outage.
-        """
-        if replica.description is None:
-            return True
-        pool = self.serving(replica.description.model)
-        return len(pool) == 1 or sum(each.ejection.is_open for each in pool) + 1 <= len(pool) // 2

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 
 from chassis.ops import Receive, Scope, Send, respond
-from services.router.replicas import Replicas
+from services.router.pools import Replicas
 
 PATH = "/replicas"
 

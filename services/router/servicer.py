@@ -8,13 +8,26 @@ from chassis.errors import CapstanError, Reason, failure
 from services.router.metrics import Metrics
 from services.router.models import Catalogue, Model
 from services.router.placement import Placements, Request
-from services.router.replicas import Kind, Replica, Replicas
+from services.router.pools import Replicas
+from services.router.queue import ServiceClass
+from services.router.replicas import Kind, Replica
+from services.router.waiting_room import WaitingRoom
 
 MOST_ITEMS = 1000
+MOST_HASHES = 16
+MOST_REPLICAS_TOLD = 64
+LONGEST_WAIT_S = 600
 
 KINDS: dict[int, Kind] = {
     router_pb2.MODEL_KIND_GENERATE: Kind.GENERATE,
     router_pb2.MODEL_KIND_EMBED: Kind.EMBED,
+}
+
+CLASSES: dict[int, ServiceClass] = {
+    router_pb2.SERVICE_CLASS_PRIORITY: ServiceClass.PRIORITY,
+    router_pb2.SERVICE_CLASS_DEFAULT: ServiceClass.DEFAULT,
+    router_pb2.SERVICE_CLASS_FLEX: ServiceClass.FLEX,
+    router_pb2.SERVICE_CLASS_BATCH: ServiceClass.BATCH,
 }
 
 WENT_WELL: dict[int, bool] = {
@@ -24,6 +37,8 @@ WENT_WELL: dict[int, bool] = {
     router_pb2.REPLICA_OUTCOME_FAILED: False,
     router_pb2.REPLICA_OUTCOME_TIMED_OUT: False,
 }
+
+DEATHS = frozenset({router_pb2.REPLICA_OUTCOME_UNREACHABLE, router_pb2.REPLICA_OUTCOME_FAILED})
 
 _KIND_NUMBERS: dict[Kind | None, router_pb2.ModelKind.ValueType] = {
     None: router_pb2.MODEL_KIND_UNSPECIFIED,
@@ -36,9 +51,16 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     """See router.proto."""
 
     def __init__(
-        self, placements: Placements, replicas: Replicas, catalogue: Catalogue, metrics: Metrics, clock: Clock
+        self,
+        placements: Placements,
+        room: WaitingRoom,
+        replicas: Replicas,
+        catalogue: Catalogue,
+        metrics: Metrics,
+        clock: Clock,
     ) -> None:
         self._placements = placements
+        self._room = room
         self._replicas = replicas
         self._catalogue = catalogue
         self._metrics = metrics
@@ -47,8 +69,23 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
     async def Place(self, request: router_pb2.PlaceRequest, context: object) -> router_pb2.PlaceResponse:
         """Pick a replica for each item."""
         _check_count(len(request.items))
-        now = self._clock.monotonic()
-        return router_pb2.PlaceResponse(results=[self._placed(item, now) for item in request.items])
+        return router_pb2.PlaceResponse(results=[self._placed(item) for item in request.items])
+
+    async def Queue(self, request: router_pb2.QueueRequest, context: object) -> router_pb2.QueueResponse:
+        """Let a request wait for its turn."""
+        item = request.item
+        max_wait_s = request.max_wait.ToNanoseconds() / 1e9
+        if not 0 <= max_wait_s <= LONGEST_WAIT_S:
+            raise CapstanError(Reason.INVALID_ARGUMENT, f"0 to {LONGEST_WAIT_S} s, please", param="max_wait")
+        try:
+            asked = _request(item)
+            service_class = CLASSES.get(item.service_class, ServiceClass.DEFAULT)
+            replica = await self._room.wait(asked, item.organization_id, service_class, max_wait_s)
+        except CapstanError as error:
+            self._metrics.refused(error.reason)
+            return router_pb2.QueueResponse(result=router_pb2.PlaceResult(refusal=failure(error)))
+        self._metrics.placed()
+        return router_pb2.QueueResponse(result=router_pb2.PlaceResult(placement=_placement(replica)))
 
     async def Release(self, request: router_pb2.ReleaseRequest, context: object) -> router_pb2.ReleaseResponse:
         """Let requests go."""
@@ -56,8 +93,13 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         now = self._clock.monotonic()
         for item in request.items:
             # An outcome that a newer gateway knows and this router does not says nothing against the replica.
-            self._placements.release(item.request_id, went_well=WENT_WELL.get(item.outcome, True), now=now)
+            went_well = WENT_WELL.get(item.outcome, True)
+            if item.request_id in self._placements:
+                self._placements.release(item.request_id, went_well=went_well, now=now, died=item.outcome in DEATHS)
+            elif item.replica_id:
+                self._placements.judge(item.replica_id, went_well=went_well, now=now)
             self._metrics.released(item.outcome)
+        self._room.look()
         return router_pb2.ReleaseResponse()
 
     async def ListModels(self, request: router_pb2.ListModelsRequest, context: object) -> router_pb2.ListModelsResponse:
@@ -65,9 +107,9 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         models = self._catalogue.listing(self._replicas, self._clock.monotonic())
         return router_pb2.ListModelsResponse(models=map(_model, models))
 
-    def _placed(self, item: router_pb2.PlaceItem, now: float) -> router_pb2.PlaceResult:
+    def _placed(self, item: router_pb2.PlaceItem) -> router_pb2.PlaceResult:
         try:
-            replica = self._placements.place(_request(item), now)
+            replica = self._room.place(_request(item))
         except CapstanError as error:
             self._metrics.refused(error.reason)
             return router_pb2.PlaceResult(refusal=failure(error))
@@ -88,8 +130,20 @@ def _request(item: router_pb2.PlaceItem) -> Request:
         raise CapstanError(Reason.INVALID_ARGUMENT, "request_id is empty", param="items.request_id")
     if item.prompt_tokens < 0 or item.completion_tokens < 0:
         raise CapstanError(Reason.INVALID_ARGUMENT, "a token count is negative", param="items.prompt_tokens")
-    tokens = item.prompt_tokens + item.completion_tokens
-    return Request(item.request_id, item.model, kind, tokens, frozenset(item.excluded_replica_ids))
+    if len(item.prefix_hashes) > MOST_HASHES:
+        raise CapstanError(Reason.INVALID_ARGUMENT, f"at most {MOST_HASHES} hashes", param="items.prefix_hashes")
+    return Request(
+        item.request_id,
+        item.model,
+        kind,
+        item.prompt_tokens + item.completion_tokens,
+        frozenset(item.excluded_replica_ids),
+        item.prefix_hashes,
+        item.session_hash,
+        item.adapter,
+        item.body_hash,
+        item.no_fallback,
+    )
 
 
 def _placement(replica: Replica) -> router_pb2.Placement:
@@ -110,6 +164,8 @@ def _model(model: Model) -> router_pb2.Model:
         kind=_KIND_NUMBERS[model.kind],
         max_model_tokens=model.max_model_tokens,
         ready_replica_count=model.ready_count,
+        targets=[router_pb2.Target(model=name, weight=share) for name, share in model.targets.items()],
+        replicas=map(_placement, model.replicas[:MOST_REPLICAS_TOLD]),
     )
     message.create_time.FromNanoseconds(round(model.create_time * 1e9))
     if model.staleness_s is not None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from chassis.settings import ServiceSettings, service_config
+from services.router.policies import PolicyName
 
 
 class ReplicaAddress(BaseModel):
@@ -34,8 +35,20 @@ class Settings(ServiceSettings):
     replicas_file: Path | None = None
     """File with the same JSON, read once at the start. Unset: `replicas` stands. Not both."""
 
-    aliases: dict[str, str] = Field(default_factory=dict)
-    """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`. A served name wins over an alias."""
+    aliases: dict[str, str | dict[str, Annotated[int, Field(ge=1, le=1_000_000)]]] = Field(default_factory=dict)
+    """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`, or with shares, for a canary:
+    `{"gpt-4o-mini": {"capstan-demo": 95, "capstan-next": 5}}`. A served name wins over an alias."""
+
+    fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    """Served models that stand in for one that has no capacity, the best first, as JSON: `{"big": ["small"]}`. What
+    answered is billed, and named in the answer. A project with a list of allowed models gets none."""
+
+    policy: PolicyName = "prefix_affinity"
+    """How a replica is picked: prefix_affinity (where the prompt's beginning is cached), session (by the client's
+    `x-session-id`), least_load, round_robin."""
+
+    policies: dict[str, PolicyName] = Field(default_factory=dict)
+    """The same for single served models, as JSON: `{"capstan-demo": "least_load"}`."""
 
     expected_models: dict[str, Literal["generate", "embed"]] = Field(default_factory=dict)
     """Models that are known before a replica has told, as JSON: `{"capstan-demo": "generate"}`. A request for one waits
@@ -50,8 +63,15 @@ class Settings(ServiceSettings):
     stalled_after_s: float = Field(default=45.0, gt=0)
     """Seconds without a token, in spite of work, after which a replica gets none. More than the longest prefill."""
 
-    queue_share: float = Field(default=1.0, ge=0)
-    """Requests that may wait at a replica, as a share of those it runs at once; beyond that it is full."""
+    queue_share: float = Field(default=0.25, ge=0)
+    """Requests that may wait at a replica, as a share of those it runs at once; beyond that it is full. What waits
+    there is in the order of arrival; what waits in the router is in the order of class and fairness."""
+
+    queue_capacity: int = Field(default=1024, ge=0)
+    """Requests that may wait in the router for one model; beyond that the least urgent are refused."""
+
+    queue_ageing_s: float = Field(default=10.0, gt=0)
+    """Seconds of waiting that make a class of requests (priority, default, flex, batch) as urgent as the next."""
 
     ejection_failures: int = Field(default=3, ge=1)
     """Failures in a row after which a replica is shut out."""
@@ -71,6 +91,8 @@ class Settings(ServiceSettings):
             raise ValueError("set replicas or replicas_file, not both")
         if self.ejection_longest_pause_s < self.ejection_pause_s:
             raise ValueError("ejection_longest_pause_s is shorter than ejection_pause_s")
+        if not all(self.aliases.values()):
+            raise ValueError("an alias stands for nothing")
         _unique(self.replicas)
         return self
 

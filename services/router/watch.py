@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import grpc
 
@@ -13,7 +14,8 @@ from chassis.kit import Connect
 from chassis.rpc_client import call, translate
 from services.router.load import Load
 from services.router.models import Catalogue
-from services.router.replicas import Description, Kind, Replica, Replicas
+from services.router.pools import Replicas
+from services.router.replicas import Description, Kind, Replica
 
 NAME = "inference"
 """In every replica's certificate: replicas are called by their addresses, which no certificate can know."""
@@ -35,16 +37,19 @@ class Watch:
         replica: Replica,
         replicas: Replicas,
         catalogue: Catalogue,
+        changed: Callable[[], None],
         *,
         interval_s: float,
         clock: Clock,
         log: logging.Logger,
         connect: Connect,
     ) -> None:
+        """`changed` is called when the replica has said something."""
         self._connect = connect
         self._replica = replica
         self._replicas = replicas
         self._catalogue = catalogue
+        self._changed = changed
         self._interval_s = interval_s
         self._clock = clock
         self._log = log
@@ -76,7 +81,8 @@ class Watch:
                 if not self._replica.connected:
                     self._log.info("replica is there", extra=self._named)
                 self._pause_s = _FIRST_PAUSE_S
-                self._replica.report(read_load(load), self._clock.monotonic())
+                self._replicas.report(self._replica, read_load(load), self._clock.monotonic())
+                self._changed()
         except grpc.aio.AioRpcError as error:
             raise translate(error, self._replica.id) from None
         raise unavailable(self._replica.id, "it ended its report")
@@ -107,4 +113,8 @@ def read_load(message: inference_pb2.WatchLoadResponse) -> Load:
         accepting=message.accepting,
         stalled_s=message.stalled_for.ToNanoseconds() / 1e9 if message.HasField("stalled_for") else None,
         slots=max(0, message.max_running_count),
+        generated_tokens=max(0, message.generated_tokens),
+        prefix_query_tokens=max(0, message.prefix_query_tokens),
+        prefix_hit_tokens=max(0, message.prefix_hit_tokens),
+        adapters=frozenset(message.adapters),
     )

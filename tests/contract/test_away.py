@@ -70,16 +70,21 @@ def refused(work: Callable[[], object]) -> openai.APIStatusError:
     return error
 
 
-@pytest.mark.parametrize("name", ["ratelimit", "router"])
-def test_without_a_service_on_the_way_it_is_a_503_that_names_it(suite: Suite, desk: Desk, name: str) -> None:
-    with suite.without(name):
-        assert refused(desk.ask).code == f"{name}_unavailable"
+def test_without_the_router_it_is_a_503_that_names_it(suite: Suite, desk: Desk) -> None:
+    with suite.without("router"):
+        assert refused(desk.ask).code == "router_unavailable"
     until(desk.is_served)
 
 
-def test_without_valkey_it_is_a_503_that_names_the_service_in_front_of_it(suite: Suite, desk: Desk) -> None:
-    with suite.without("valkey"):
-        assert refused(desk.ask).code == "ratelimit_unavailable"
+@pytest.mark.parametrize("name", ["ratelimit", "valkey"])
+def test_without_the_meters_requests_are_served_by_the_gateways_own(
+    suite: Suite, sdk: dict[str, Any], desk: Desk, model: str, name: str
+) -> None:
+    with suite.without(name), OpenAI(**sdk) as client:
+        desk.ask()
+        raw = client.chat.completions.with_raw_response.create(model=model, messages=CAPITAL, max_tokens=1)
+        limit, remaining = (int(raw.headers[f"x-ratelimit-{word}-requests"]) for word in ("limit", "remaining"))
+        assert 0 <= remaining < limit
     until(desk.is_served)
 
 

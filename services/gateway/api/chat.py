@@ -60,7 +60,7 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
         if body.stream:
             held = stack.pop_all()
             return await stream(desk, grant, starts, body, writer_of, held, exchange, kept if body.store else None)
-        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts, exchange.terms, whole=True))
         choices = await collect(generation.batches(), body.choice_count)
         await finish(desk, grant, generation, body.choice_count)
         if body.store:
@@ -81,5 +81,7 @@ def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest) -> Work:
         model=body.model,
         prompt_tokens=estimate.prompt_tokens(body.prompt_characters, len(body.messages)),
         completion_tokens=completion * body.choice_count,
+        bounded=body.token_ceiling is not None,
+        answer_count=body.choice_count,
         texts=lambda: body.texts,
     )

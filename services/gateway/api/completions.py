@@ -33,7 +33,7 @@ async def create_completion(desk: Desk, caller: Caller, body: CompletionRequest,
 
         if body.stream:
             return await stream(desk, grant, starts, body, writer_of, stack.pop_all(), exchange)
-        generation = await stack.enter_async_context(desk.generator.start(grant, starts))
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts, exchange.terms, whole=True))
         candidates = await collect(generation.batches(), body.candidate_count * len(body.prompts))
         await finish(desk, grant, generation, len(candidates))
         choices = best(candidates, body.candidate_count, body.choice_count)

@@ -47,6 +47,12 @@ def headers(grant: Grant, exchange: Exchange) -> Headers:
     return [*exchange.tenant_headers, *limit_headers(grant.meters)]
 
 
+def keep_alive_s(desk: Desk, exchange: Exchange) -> float:
+    """How long a stream may be silent before a comment: half of what the client bears, if that is less."""
+    patience_s = exchange.terms.patience_s
+    return desk.settings.keep_alive_s if patience_s is None else min(desk.settings.keep_alive_s, patience_s / 2)
+
+
 async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count: int) -> None:
     """Record an answer that ended by itself; returns when that is durable, so only then may its last byte leave."""
     usage = generation.usage
@@ -81,11 +87,12 @@ async def stream(
     async with AsyncExitStack() as guard:
         await guard.enter_async_context(held)
         opening = asyncio.get_running_loop().create_task(
-            held.enter_async_context(desk.generator.start(grant, starts)), name=f"first token of {grant.request_id}"
+            held.enter_async_context(desk.generator.start(grant, starts, exchange.terms, whole=False)),
+            name=f"first token of {grant.request_id}",
         )
         # Runs after the generation's own end, if that was reached.
         held.push_async_callback(abandon)
-        await asyncio.wait([opening], timeout=desk.settings.keep_alive_s)
+        await asyncio.wait([opening], timeout=keep_alive_s(desk, exchange))
         if opening.done():
             await opening
         guard.pop_all()
@@ -111,6 +118,6 @@ async def stream(
         held,
         error_event=lambda error: b"data: " + envelope(exchange.error(error)) + b"\n\n",
         metrics=desk.metrics,
-        keep_alive_s=desk.settings.keep_alive_s,
+        keep_alive_s=keep_alive_s(desk, exchange),
         late=not opening.done(),
     )

@@ -9,7 +9,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from chassis import keys
@@ -25,6 +25,7 @@ from services.gateway.errors import ApiError, EndpointKind, ErrorContext, envelo
 from services.gateway.limits_headers import headers as limit_headers
 from services.gateway.schema.base import RequestModel
 from services.gateway.schema.parse import parse
+from services.gateway.terms import Terms
 
 Body = TypeVar("Body", bound=RequestModel)
 
@@ -38,6 +39,7 @@ class Exchange:
     caller: Caller | None = None
     key: str = ""
     model: str = ""
+    terms: Terms = field(default_factory=Terms)
 
     @property
     def tenant_headers(self) -> Headers:
@@ -85,6 +87,8 @@ class HotRoute(Generic[Body]):
             raw = await read_body(receive, self._limits, self._desk.clock)
             body = parse(self.schema, raw, header(scope, b"content-type"))
             exchange.model = getattr(body, "model", "")
+            tier, cache_key = getattr(body, "service_tier", None), getattr(body, "prompt_cache_key", None)
+            exchange.terms = Terms.of(scope["headers"], tier, cache_key)
             with client_watched(receive) as watch:
                 answer = await self._answer(scope, raw, caller, body, exchange)
                 await answer.send(send)

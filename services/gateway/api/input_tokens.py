@@ -9,13 +9,13 @@ from services.gateway.admission import Grant, Work
 from services.gateway.api.generated import headers
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.api.responses import read
+from services.gateway.attempts import verdict
 from services.gateway.caller import Caller
 from services.gateway.conversation import Turn
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
-from services.gateway.generation import FAULTS
 from services.gateway.peers.response_start import response_start
-from services.gateway.peers.router import Release
+from services.gateway.peers.router import Errand, Release
 from services.gateway.schema.responses import ResponseRequest
 from services.gateway.usage_record import Endpoint, Outcome
 
@@ -33,13 +33,13 @@ async def count_input_tokens(desk: Desk, caller: Caller, body: ResponseRequest, 
 
 async def _count(desk: Desk, grant: Grant, body: ResponseRequest, turns: list[Turn]) -> int:
     """Ask one replica; a second attempt is the client's."""
-    placement = await desk.placer.place(grant.request_id, grant.model, "generate", 0, 0, [])
+    placement = await desk.placer.place(Errand(grant.request_id, grant.model, "generate"))
     try:
         count = await desk.replicas.count_tokens(
             placement.address, response_start(body, turns).chat, desk.settings.first_token_timeout_s
         )
     except CapstanError as error:
-        desk.releases.put(Release(grant.request_id, FAULTS.get(error.reason, "ok")))
+        desk.releases.put(Release(grant.request_id, verdict(error)))
         raise
     except asyncio.CancelledError:
         desk.releases.put(Release(grant.request_id, "ok"))

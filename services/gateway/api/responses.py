@@ -10,7 +10,7 @@ import orjson
 from chassis.errors import CapstanError
 from services.gateway import estimate, response_answers
 from services.gateway.admission import Grant, Work
-from services.gateway.api.generated import finish, headers
+from services.gateway.api.generated import finish, headers, keep_alive_s
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.api.keeping import items_of, keep, recall, resolved
 from services.gateway.caller import Caller
@@ -33,7 +33,8 @@ async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exc
     async with AsyncExitStack() as stack:
         work = _work(desk, caller, body, turns)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
-        generation = await stack.enter_async_context(desk.generator.start(grant, [response_start(body, turns)]))
+        running = desk.generator.start(grant, [response_start(body, turns)], exchange.terms, whole=not body.stream)
+        generation = await stack.enter_async_context(running)
         head = Head(response_id, int(desk.clock.now()), generation.placement.model, response_answers.echo(body))
         output = Output(response_id, logprobs=body.wants_logprobs)
         if not body.stream:
@@ -109,7 +110,7 @@ def _stream(
         held,
         error_event=error_event,
         metrics=desk.metrics,
-        keep_alive_s=desk.settings.keep_alive_s,
+        keep_alive_s=keep_alive_s(desk, exchange),
     )
 
 
@@ -124,4 +125,5 @@ def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn]) 
         prompt_tokens=estimate.prompt_tokens(characters, len(turns)),
         completion_tokens=body.max_output_tokens or desk.forecast.tokens(caller.key_id, body.model),
         texts=lambda: [turn.text for turn in turns],
+        bounded=body.max_output_tokens is not None,
     )

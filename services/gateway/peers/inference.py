@@ -140,7 +140,9 @@ class Inbox:
     def sweep(self, now: float) -> None:
         """Fail when the replica has been silent, or the request has lived, too long."""
         if now > self._deadline:
-            self.fail(CapstanError(Reason.DEADLINE_EXCEEDED, "the request ran too long", service="inference"))
+            self.fail(
+                CapstanError(Reason.DEADLINE_EXCEEDED, "the request ran too long", service="inference", limit="request")
+            )
         elif self._waiter is not None and not self._news:
             patience = self._patience.idle_s if self._begun else self._patience.first_token_s
             if now - self._waiting_since > patience:
@@ -283,9 +285,13 @@ class Replicas:
         organization_id: str,
         inputs: Sequence[str | list[int]],
         dimensions: int,
+        admission: bytes,
         timeout_s: float,
     ) -> tuple[list[bytes], Usage]:
-        """Make one vector per input: little-endian float32 of length 1. Raises `CapstanError`."""
+        """Make one vector per input: little-endian float32 of length 1. Raises `CapstanError`.
+
+        `admission` is what billing is told by the replica beside its count.
+        """
         answer: inference_pb2.EmbedResponse = await call(
             self._stub(address).Embed,
             inference_pb2.EmbedRequest(
@@ -293,6 +299,7 @@ class Replicas:
                 organization_id=organization_id,
                 inputs=[_embed_input(item) for item in inputs],
                 dimensions=dimensions,
+                admission=admission,
             ),
             timeout_s=timeout_s,
             peer="inference",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import orjson
 
@@ -74,6 +74,24 @@ def completion_starts(body: CompletionRequest) -> list[Start]:
         else:
             starts.append(Start(tokens=inference_pb2.TokenPrompt(token_ids=prompt), sampling=sampling))
     return starts
+
+
+def may_continue(starts: Sequence[Start]) -> bool:
+    """Say whether another replica could go on with what one began: plain text, one choice, nothing beside it."""
+    if len(starts) != 1:
+        return False
+    start = starts[0]
+    sampling = start.sampling
+    told = sampling.echo or sampling.HasField("top_logprobs") or start.HasField("format")
+    return not told and sampling.choice_count <= 1 and not start.chat.tools
+
+
+def continued(start: Start, text: str) -> Start:
+    """Ask for the rest of an answer that began with `text`."""
+    rest = Start()
+    rest.CopyFrom(start)
+    rest.continuation.text = text
+    return rest
 
 
 def _sampling(body: SamplingRequest, token_ceiling: int | None) -> inference_pb2.Sampling:

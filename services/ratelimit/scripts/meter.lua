@@ -1,18 +1,20 @@
 #!lua
--- The arithmetic of one meter. reserve.lua and settle.lua are run with this text before them; arithmetic.py is the same
--- in exact integers, and the tests hold the two together.
+-- The arithmetic of one rate. kinds.lua and a script are run with this text before them; arithmetic.py is the same in
+-- exact integers, and the tests hold the two together.
 --
--- A meter is a level that drains at `limit` units per minute (GCRA, seen as a leaky bucket). A level is kept as whole
--- units and 60,000ths of one, so that it is exact in doubles for limits and costs up to 10^12. Stored are doubles, since
--- writing numbers as text and reading them again took most of the time: units, part, time in ms, then number and units of
--- each mark.
+-- A rate's meter is a level that drains at `limit` units per minute (GCRA, seen as a leaky bucket) and must stay within
+-- `cap`. A level is kept as whole units and 60,000ths of one, so that it is exact in doubles for limits and costs up to
+-- 10^12. Stored are doubles, since writing numbers as text and reading them again took most of the time: units, part,
+-- time in ms, then number and units of each mark.
 -- The time is the server's own: callers whose clocks differ cannot disagree.
 
 local WINDOW_MS = 60000
 local MOST_UNITS = 1e15
 local LONGEST_MS = 30 * 86400000
 local MOST_MARKS = 16
+local PENALTY = WINDOW_MS / 100
 local NEVER = -1
+local UNKNOWN = -2
 
 local pack, unpack_at, floor = struct.pack, struct.unpack, math.floor
 
@@ -36,6 +38,13 @@ local function used(meter)
   return meter.units + (meter.part > 0 and 1 or 0)
 end
 
+-- How long until the meter's cost fits: 0 at once, NEVER.
+local function time_to_fit(meter)
+  if meter.cost == 0 or used(meter) + meter.cost <= meter.cap then return 0 end
+  if meter.cost > meter.cap then return NEVER end
+  return time_to_drain(meter.units + meter.cost - meter.cap, meter.part, meter.limit)
+end
+
 -- A mark is an event's number and the level before it. Kept are those that are lower than all later ones, so that the
 -- first mark after an event is the lowest level since. When there are too many, the two closest become one, the lower.
 local function mark(marks, number, units)
@@ -51,10 +60,10 @@ local function mark(marks, number, units)
   end
 end
 
--- The meter that is kept at `key` as `kept`, as it stands now; one that is not kept (false) is empty.
-local function read(key, limit, kept)
-  local meter = {key = key, limit = limit, units = 0, part = 0, marks = {}}
-  if not kept then return meter end
+-- Makes `meter`, which has a key and a limit, the one that is kept as `kept`, as it stands now; not kept (false): empty.
+local function read(meter, kept)
+  meter.units, meter.part, meter.marks = 0, 0, {}
+  if not kept then return end
   local units, part, at, position = unpack_at('<ddd', kept)
   while position <= #kept do
     local one = {}
@@ -62,14 +71,13 @@ local function read(key, limit, kept)
     meter.marks[#meter.marks + 1] = one
   end
   local elapsed = math.min(math.max(now - at, 0), LONGEST_MS)
-  local drained = (limit % WINDOW_MS) * elapsed
-  units = units - floor(limit / WINDOW_MS) * elapsed - floor(drained / WINDOW_MS)
+  local drained = (meter.limit % WINDOW_MS) * elapsed
+  units = units - floor(meter.limit / WINDOW_MS) * elapsed - floor(drained / WINDOW_MS)
   part = part - drained % WINDOW_MS
   if part < 0 then units, part = units - 1, part + WINDOW_MS end
   if units >= 0 then meter.units, meter.part = units, part end
   -- After the clock was set back, a meter that only refuses would stand still until the clock is where it was.
   meter.stale = now < at
-  return meter
 end
 
 local function write(meter)
@@ -86,4 +94,31 @@ local function begin_event(meter)
   local number = math.max(now_us, last and last.number + 1 or 0)
   mark(meter.marks, number, meter.units)
   return number
+end
+
+-- Makes the charge of number `event` smaller by `units`, as if it had been so from the start: by no more than the lowest
+-- level since, for what has drained meanwhile was not there to be used by others, and giving it back would admit a
+-- second burst.
+local function give_back(meter, event, units)
+  begin_event(meter)
+  local marks, kept = meter.marks, {}
+  local given
+  for _, one in ipairs(marks) do
+    if one.number > event then
+      given = given or math.min(units, one.units)
+      one.units = one.units - given
+    end
+    mark(kept, one.number, one.units)
+  end
+  meter.marks = kept
+  meter.units = meter.units - given
+end
+
+-- Charges a refused request its hundredth of a unit. The level stays within the cap: who hammers waits, and no longer
+-- than for the next unit.
+local function penalize(meter)
+  if meter.units >= meter.cap then return end
+  meter.part = meter.part + PENALTY
+  if meter.part >= WINDOW_MS then meter.units, meter.part = meter.units + 1, meter.part - WINDOW_MS end
+  if meter.units >= meter.cap then meter.part = 0 end
 end

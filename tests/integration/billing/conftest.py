@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
+import grpc
 import pytest
 from pydantic import SecretStr
 
@@ -47,6 +48,7 @@ class Books:
     database: asyncpg.Connection
     settings: Settings
     clock: ManualClock
+    channel: grpc.aio.Channel
 
     async def ingest(self, *events: billing_pb2.UsageEvent) -> list[billing_pb2.Receipt]:
         request = billing_pb2.IngestRequest(events=events)
@@ -89,6 +91,6 @@ async def books(settings: Settings) -> AsyncIterator[Books]:
             running("billing", build, settings, clock=clock) as service,
             connect(service.address) as channel,
         ):
-            yield Books(billing_pb2_grpc.BillingServiceStub(channel), database, settings, clock)
+            yield Books(billing_pb2_grpc.BillingServiceStub(channel), database, settings, clock, channel)
     finally:
         await database.close()

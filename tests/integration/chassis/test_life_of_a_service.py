@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from capstan.moderation.v1 import moderation_pb2, moderation_pb2_grpc
 from chassis.errors import CapstanError, Reason
 from chassis.kit import Kit
 from chassis.rpc_client import call, connect
+from chassis.run import Stop, StoppedWhileStartingError, serve
 from chassis.settings import ServiceSettings, service_config
 from chassis.sockets import AddressError, listen
 from chassis.testing import running
@@ -186,3 +188,51 @@ def test_a_port_in_use_is_named() -> None:
 def test_a_socket_path_that_the_kernel_cannot_hold_is_named() -> None:
     with pytest.raises(AddressError, match="longer than 107 bytes"):
         listen("unix:/" + "x" * 120)
+
+
+async def test_a_service_that_is_stopped_while_it_starts_gives_up_and_cleans_up() -> None:
+    cleaned, starting = asyncio.Event(), asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
+        try:
+            starting.set()
+            await asyncio.Event().wait()
+            yield
+        finally:
+            cleaned.set()
+
+    stop = Stop()
+    life = asyncio.create_task(serve("echo", Settings(), build, stop=stop))
+    await starting.wait()
+    stop.ask()
+    with pytest.raises(StoppedWhileStartingError):
+        await life
+    assert cleaned.is_set()
+
+
+SLOW_TO_START = """
+import asyncio, contextlib, sys, threading
+from chassis.run import main
+from chassis.settings import ServiceSettings, service_config
+
+class Settings(ServiceSettings):
+    model_config = service_config("slow")
+
+@contextlib.asynccontextmanager
+async def build(settings, kit):
+    print("starting", flush=True)
+    await asyncio.to_thread(threading.Event().wait)
+    yield
+
+main("slow", Settings, build)
+"""
+
+
+async def test_a_process_stuck_in_its_start_leaves_on_sigterm_with_status_0() -> None:
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", SLOW_TO_START, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"starting\n"
+    process.terminate()
+    async with asyncio.timeout(30):
+        assert await process.wait() == 0

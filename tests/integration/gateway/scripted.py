@@ -74,8 +74,11 @@ class Ratelimit(ratelimit_pb2_grpc.RatelimitServiceServicer):
     refuse: bool = False
     reserved: dict[str, list[ratelimit_pb2.Charge]] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
+    renewed: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
 
     async def Reserve(self, request, context):
+        self.calls += 1
         return ratelimit_pb2.ReserveResponse(results=[self._reserve(item) for item in request.items])
 
     def _reserve(self, item):
@@ -99,26 +102,51 @@ class Ratelimit(ratelimit_pb2_grpc.RatelimitServiceServicer):
         self.settled |= {item.request_id: item.tokens for item in request.items}
         return ratelimit_pb2.SettleResponse(results=[ratelimit_pb2.SettleResult(settled=True)] * len(request.items))
 
+    async def Renew(self, request, context):
+        self.renewed |= {item.request_id: item.tokens for item in request.items}
+        return ratelimit_pb2.RenewResponse(results=[ratelimit_pb2.RenewResult()] * len(request.items))
+
+    async def Heartbeat(self, request, context):
+        return ratelimit_pb2.HeartbeatResponse(gateway_count=1)
+
 
 @dataclass
 class Router(router_pb2_grpc.RouterServiceServicer):
     """Hands out replicas in order, leaving out the excluded ones."""
 
     replicas: dict[str, str] = field(default_factory=dict)
+    items: list[router_pb2.PlaceItem] = field(default_factory=list)
+    room: asyncio.Event | None = None
+    """Set: what comes waits for it in the queue."""
+    waited: list[float] = field(default_factory=list)
+    """What was allowed, seconds."""
     released: dict[str, list[int]] = field(default_factory=dict)
 
     async def Place(self, request, context):
         return router_pb2.PlaceResponse(results=[self._place(item) for item in request.items])
 
+    async def Queue(self, request, context):
+        self.waited.append(request.max_wait.ToNanoseconds() / 1e9)
+        if self.room is not None:
+            await self.room.wait()
+            self.room = None
+        return router_pb2.QueueResponse(result=self._place(request.item))
+
     def _place(self, item):
+        if self.room is not None:
+            full = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_NO_CAPACITY)
+            return router_pb2.PlaceResult(refusal=full)
+        self.items.append(item)
         for name, address in self.replicas.items():
             if name not in item.excluded_replica_ids:
-                placement = router_pb2.Placement(
-                    replica_id=name, address=address, model=MODEL, max_model_tokens=2048, fingerprint="fp_demo"
-                )
-                return router_pb2.PlaceResult(placement=placement)
+                return router_pb2.PlaceResult(placement=self._placement(name, address))
         refusal = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_NO_CAPACITY)
         return router_pb2.PlaceResult(refusal=refusal)
+
+    def _placement(self, name, address):
+        return router_pb2.Placement(
+            replica_id=name, address=address, model=MODEL, max_model_tokens=2048, fingerprint="fp_demo"
+        )
 
     async def Release(self, request, context):
         for item in request.items:
@@ -128,6 +156,7 @@ class Router(router_pb2_grpc.RouterServiceServicer):
     async def ListModels(self, request, context):
         kinds = {MODEL: router_pb2.MODEL_KIND_GENERATE, "vectors": router_pb2.MODEL_KIND_EMBED}
         models = [router_pb2.Model(name=name, served_name=name, kind=kind) for name, kind in kinds.items()]
+        models[0].replicas.extend(self._placement(*known) for known in self.replicas.items())
         return router_pb2.ListModelsResponse(
             models=[*models, router_pb2.Model(name="gpt-4o", served_name=MODEL, kind=1)]
         )
@@ -187,7 +216,7 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
 
     def _speak(self, start, frames) -> None:
         for choice in range(max(1, start.sampling.choice_count)):
-            for word in self.words:
+            for word in self._words_after(start.continuation.text):
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
         for index, name in enumerate(self.calls):
             part = inference_pb2.ToolCallDelta(index=index, call_id=f"call_{index}", name=name, arguments="{}")
@@ -196,6 +225,15 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
             self._later(lambda: self._end(start, frames))
         elif not self._event(self.after, start.slot, frames):
             self._end(start, frames)
+
+    def _words_after(self, said: str):
+        """What is left to say; fails when that is not how it began."""
+        whole = "".join(self.words)
+        assert whole.startswith(said)
+        words = list(self.words)
+        while said:
+            said = said.removeprefix(words.pop(0))
+        return words
 
     def _end(self, start, frames) -> None:
         count = max(1, start.sampling.choice_count)
@@ -329,5 +367,5 @@ def settings(scripted: Peers, **changes: object) -> Settings:
         **addresses,
         http_listen=f"unix:{scripted.folder}/http.sock",
         journal_path=scripted.folder / "journal.db",
-        **{"grace_s": 2.0, **changes},
+        **{"grace_s": 2.0, "ratelimit_timeout_s": 5.0, **changes},
     )

@@ -30,7 +30,7 @@ from services.inference.request import (
     Sampling,
     StructuralTag,
 )
-from services.inference.tool_calls import ToolCallFinder
+from services.inference.tool_call_forms import FORMS, CallForm
 from tests.integration.inference.engines import (
     Ear,
     chat,
@@ -408,18 +408,20 @@ WEATHER = Function(
     "The weather at a place",
     {"type": "object", "properties": {"location": {"type": "string", "maxLength": 20}}, "required": ["location"]},
 )
+CALL_FORMS = {name: form for name, form in FORMS.items() if form is not None}
+HERMES = CALL_FORMS["hermes"]
 CAPITAL = JsonSchema('{"type":"object","properties":{"capital":{"type":"string"}},"required":["capital"]}')
 
 
 async def answer(
-    engine: Engine, name: str, text: str, wanted: JsonSchema | None, **choice: Any
+    engine: Engine, name: str, text: str, wanted: JsonSchema | None, form: CallForm = HERMES, **choice: Any
 ) -> tuple[str, list[str]]:
     """The text of an answer, and the arguments of the calls in it."""
     conversation = Conversation([{"role": "user", "content": text}], [WEATHER], **choice)
     prompt = Prompts(engine.tokenizer).chat(conversation).token_ids
-    sampling = Sampling(max_tokens=60, temperature=0)
-    deltas = await collect(engine, GenerationRequest(name, prompt, sampling, constraint_of(wanted, conversation)))
-    finder = ToolCallFinder(frozenset({WEATHER.name}))
+    sampling = Sampling(max_tokens=160, temperature=0)
+    deltas = await collect(engine, GenerationRequest(name, prompt, sampling, constraint_of(wanted, conversation, form)))
+    finder = form.finder(frozenset({WEATHER.name}))
     found = [*(finder.feed(delta.text) for delta in deltas), finder.rest()]
     calls: dict[int, str] = {}
     for part in (part for piece in found for part in piece.parts):
@@ -429,10 +431,12 @@ async def answer(
 
 @pytest.mark.usefixtures("shapes")
 @pytest.mark.parametrize("choice", [{"choice": "required"}, {"choice": "named", "named": "get_weather"}])
+@pytest.mark.parametrize("form", CALL_FORMS.values(), ids=CALL_FORMS)
 async def test_a_function_that_must_be_called_is_called(
-    engine: Engine, ids: Iterator[str], choice: dict[str, Any]
+    engine: Engine, ids: Iterator[str], choice: dict[str, Any], form: CallForm
 ) -> None:
-    text, calls = await answer(engine, next(ids), "What is the capital of France?", None, **choice, parallel=False)
+    asked = "What is the capital of France?"
+    text, calls = await answer(engine, next(ids), asked, None, form, **choice, parallel=False)
     assert text == ""
     [arguments] = calls
     assert json.loads(arguments).keys() == {"location"}

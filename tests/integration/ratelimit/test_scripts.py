@@ -13,71 +13,131 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from chassis.valkey import Reply, Script, Valkey, connect
+from chassis.valkey import Reply, Valkey, connect
 from services.ratelimit.arithmetic import LONGEST_MS, NEVER, WINDOW_MS, Meter
 from services.ratelimit.store import script_text
+from tests.integration.ratelimit.by_hand import by_hand, set_clock
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
+TO_MIDNIGHT_MS = DAY_MS - START_MS % DAY_MS
 EXACT_WAITS_TO = 10**11
 
 
-def by_hand(name: str) -> str:
-    """The script with its clock read from a key, and meters that outlive the real time they would need to drain."""
-    text = script_text(name)
-    for real, played in (
-        ("redis.call('TIME')", "redis.call('LRANGE', 'clock', 0, 1)"),
-        ("'PX', ttl_ms", "'PX', '600000'"),
-    ):
-        assert text.count(real) == 1
-        text = text.replace(real, played)
-    return text
+CAPS = {3: 50}
+"""Burst percent of meters whose cap is not their limit."""
+
+FLAGS = ["p", "s", "r", "r", "", "r"]
+"""Meters 0 and 1 count requests a minute (0 penalizes, 1 is a shadow), 2 and 3 tokens a minute; 4 counts requests a day
+and 5 tokens."""
+
+
+def cap_of(meter: int, limit: int) -> int:
+    return max(min(limit, 1), limit * CAPS.get(meter, 100) // 100)
 
 
 @dataclass
 class Charged:
-    """A charge of a reservation."""
+    """What a reservation may have to change."""
 
     meter: int
-    limit: int
     cost: int
     event: int
 
 
 @dataclass
+class Day:
+    """A count of one day."""
+
+    limit: int
+    number: int = 0
+    count: int = 0
+
+    @property
+    def used(self) -> int:
+        return self.count
+
+    def wait_ms(self, cost: int, reset_ms: int) -> int:
+        if cost == 0 or self.count + cost <= self.limit:
+            return 0
+        return NEVER if cost > self.limit else reset_ms
+
+
+@dataclass
 class Model:
-    """Meters 0 and 1 count requests, 2 and 3 tokens; limits as given."""
+    """Meters and limits as the scripts know them."""
 
     limits: list[int]
     now_ms: int = START_MS
     meters: list[Meter] = field(default_factory=list)
+    days: dict[int, Day] = field(default_factory=dict)
     reservations: dict[int, list[Charged] | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.meters = [Meter(limit) for limit in self.limits]
+        self.meters = [Meter(limit, cap=cap_of(place, limit)) for place, limit in enumerate(self.limits[:4])]
+        self.days = {4: Day(self.limits[4], self.today), 5: Day(self.limits[5], self.today)}
+
+    @property
+    def today(self) -> int:
+        return self.now_ms // DAY_MS
+
+    @property
+    def midnight_ms(self) -> int:
+        return (self.today + 1) * DAY_MS - self.now_ms
 
     def wait(self, ms: int) -> None:
         self.now_ms += ms
         for meter in self.meters:
             meter.drain(ms)
+        for day in self.days.values():
+            if day.number != self.today:
+                day.number, day.count = self.today, 0
 
-    def reserve(self, which: int, costs: list[tuple[int, int]]) -> list[int]:
+    def _wait_ms(self, meter: int, cost: int) -> int:
+        if meter in self.days:
+            return self.days[meter].wait_ms(cost, self.midnight_ms)
+        return self.meters[meter].wait_ms(cost)
+
+    def _state(self, meter: int) -> tuple[int, int]:
+        if meter in self.days:
+            return self.days[meter].used, self.midnight_ms
+        return self.meters[meter].used, self.meters[meter].reset_ms()
+
+    def _judge(self, costs: list[tuple[int, int]]) -> tuple[int, int, list[int]]:
+        waits = [self._wait_ms(meter, cost) for meter, cost in costs]
+        refusing = [0 if "s" in FLAGS[meter] else wait for (meter, _), wait in zip(costs, waits, strict=True)]
+        longest = NEVER if NEVER in refusing else max(refusing)
+        return (refusing.index(longest) + 1 if longest else 0), longest, waits
+
+    def reserve(self, which: int, costs: list[tuple[int, int]], granted: bool = False) -> list[int]:
+        place, longest, waits = 0, 0, [0] * len(costs)
         known = which in self.reservations
-        waits = [0 if known else self.meters[meter].wait_ms(cost) for meter, cost in costs]
-        longest = NEVER if NEVER in waits else max(waits)
-        place = waits.index(longest) + 1 if longest else 0
-        if not known and not place:
-            self.reservations[which] = [self._charge(meter, cost) for meter, cost in costs]
-        states = [(self.meters[meter].used, self.meters[meter].reset_ms()) for meter, _ in costs]
-        return [place, longest, *(number for state in states for number in state)]
+        if not known and not granted:
+            place, longest, waits = self._judge(costs)
+        if place:
+            for meter, _ in costs:
+                if "p" in FLAGS[meter]:
+                    self.meters[meter].penalize()
+            place, longest, waits = self._judge(costs)
+        elif not known:
+            fitting = [one for one, wait in zip(costs, waits, strict=True) if wait == 0]
+            charged = [self._charge(meter, cost) for meter, cost in fitting]
+            self.reservations[which] = [one for one in charged if "r" in FLAGS[one.meter]]
+        reply = [place, longest]
+        for (meter, _), wait in zip(costs, waits, strict=True):
+            reply += [*self._state(meter), int(wait != 0)]
+        return reply
 
     def _charge(self, place: int, cost: int) -> Charged:
-        meter, event = self.meters[place], 0
-        if cost:
-            if place >= 2:
-                event = meter.begin_event(self.now_ms * 1000)
-            meter.charge(cost)
-        return Charged(place, meter.limit, cost, event)
+        event = 0
+        if place in self.days:
+            self.days[place].count += cost
+            event = self.today if cost else 0
+        elif cost:
+            if "r" in FLAGS[place]:
+                event = self.meters[place].begin_event(self.now_ms * 1000)
+            self.meters[place].charge(cost)
+        return Charged(place, cost, event)
 
     def settle(self, which: int, tokens: int) -> int:
         charges = self.reservations.get(which)
@@ -85,15 +145,29 @@ class Model:
             return 0
         self.reservations[which] = None
         for charged in charges:
-            meter, more = self.meters[charged.meter], tokens - charged.cost
-            if charged.meter < 2 or more == 0:
-                continue
-            if more < 0:
-                meter.give_back(charged.event, -more, self.now_ms * 1000)
-            elif meter.limit:
-                meter.begin_event(self.now_ms * 1000)
-                meter.charge(more)
+            self._change(charged, tokens)
         return 1
+
+    def renew(self, which: int, tokens: int) -> int:
+        for charged in self.reservations.get(which) or ():
+            if tokens > charged.cost:
+                self._change(charged, tokens)
+                charged.cost = tokens
+        return int(which in self.reservations)
+
+    def _change(self, charged: Charged, tokens: int) -> None:
+        more = tokens - charged.cost
+        if charged.meter in self.days:
+            if charged.event == self.today:
+                day = self.days[charged.meter]
+                day.count = max(0, day.count + more)
+            return
+        meter = self.meters[charged.meter]
+        if more < 0:
+            meter.give_back(charged.event, -more, self.now_ms * 1000)
+        elif more > 0 and meter.limit:
+            meter.begin_event(self.now_ms * 1000)
+            meter.charge(more)
 
 
 @dataclass
@@ -101,23 +175,27 @@ class Played:
     """The same calls, to Valkey."""
 
     valkey: Valkey
-    reserve_script: Script
-    settle_script: Script
     limits: list[int]
 
-    async def set_clock(self, now_ms: int) -> None:
-        await self.valkey.command("DEL", "clock")
-        await self.valkey.command("RPUSH", "clock", now_ms // 1000, now_ms % 1000 * 1000)
+    def __post_init__(self) -> None:
+        self.scripts = {name: self.valkey.script(by_hand(name)) for name in ("reserve", "settle", "renew")}
 
-    async def reserve(self, which: int, costs: list[tuple[int, int]]) -> Reply:
+    async def set_clock(self, now_ms: int) -> None:
+        await set_clock(self.valkey, now_ms)
+
+    async def reserve(self, which: int, costs: list[tuple[int, int]], granted: bool = False) -> Reply:
         keys = [f"{{rl:o}}:reservation:{which}", *(f"{{rl:o}}:meter:{meter}" for meter, _ in costs)]
-        arguments = [60_000]
+        arguments: list[str | int] = [60_000, 60_000, int(granted)]
         for meter, cost in costs:
-            arguments += [int(meter >= 2), self.limits[meter], cost]
-        return await self.reserve_script(keys, arguments)
+            limit = self.limits[meter]
+            arguments += ["day" if meter >= 4 else "rate", FLAGS[meter], limit, cap_of(meter, limit), cost, ""]
+        return await self.scripts["reserve"](keys, arguments)
 
     async def settle(self, which: int, tokens: int) -> Reply:
-        return await self.settle_script([f"{{rl:o}}:reservation:{which}"], [tokens, 60_000])
+        return await self.scripts["settle"]([f"{{rl:o}}:reservation:{which}"], [tokens, 0, 60_000])
+
+    async def renew(self, which: int, tokens: int) -> Reply:
+        return await self.scripts["renew"]([f"{{rl:o}}:reservation:{which}"], [tokens, 60_000])
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +214,13 @@ limits = st.sampled_from([0, 1, 3, 60, 1000, 59_999, 60_000, 60_001, 10**9, 10**
 # Shares of a limit and of a minute meet at the edges (full, empty, drained to the instant); integers do the rest.
 amounts = st.sampled_from([Fraction(n, 4) for n in (0, 1, 2, 3, 4, 5)]) | st.integers(0, 2000) | st.just(10**12)
 waits = st.sampled_from([0, 1, 15_000, 30_000, 45_000, 60_000]) | st.integers(0, 120_000) | st.just(DAY_MS)
-charges = st.dictionaries(st.integers(0, 3), amounts, max_size=3)
+charges = st.dictionaries(st.integers(0, 5), amounts, max_size=4)
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("wait"), waits),
-        st.tuples(st.just("reserve"), st.integers(0, 9), amounts, charges),
+        st.tuples(st.just("reserve"), st.integers(0, 9), amounts, charges, st.sampled_from([False] * 4 + [True])),
         st.tuples(st.just("settle"), st.integers(0, 9), amounts),
+        st.tuples(st.just("renew"), st.integers(0, 9), amounts),
     ),
     min_size=1,
     max_size=40,
@@ -155,11 +234,11 @@ def units(amount: Fraction | int, limit: int) -> int:
 def resolved(step: tuple[Any, ...], bounds: list[int]) -> tuple[Any, ...]:
     """The step in units; every reservation charges meter 2, so that much happens there."""
     match step:
-        case ("reserve", which, amount, others):
+        case ("reserve", which, amount, others, *granted):
             costs = {**others, 2: amount}
-            return "reserve", which, [(meter, units(cost, bounds[meter])) for meter, cost in costs.items()]
-        case ("settle", which, amount):
-            return "settle", which, units(amount, bounds[2])
+            return "reserve", which, [(meter, units(cost, bounds[meter])) for meter, cost in costs.items()], *granted
+        case ("settle" | "renew", which, amount):
+            return step[0], which, units(amount, bounds[2])
     return step
 
 
@@ -172,18 +251,29 @@ MORE_STEPS_THAN_MARKS: list[Any] = [
     *[step for n in range(40) for step in (("reserve", n, 20 + n % 7, {}), ("wait", 1 + n % 5))],
     *[step for n in range(0, 80, 2) for step in (("settle", n % 41, 0), *LOOK)],
 ]
+HAMMERING: list[Any] = [
+    *[("reserve", 0, 0, {0: 60, 1: 60}), *[("reserve", n, 0, {0: 1, 1: 1}) for n in range(1, 250)]],
+    *[("wait", 1000), ("reserve", 900, 0, {0: 1, 1: 1}), ("reserve", 901, 0, {0: 61}), ("reserve", 902, 0, {1: 61})],
+]
+ACROSS_MIDNIGHT: list[Any] = [
+    *[("reserve", 0, 0, {4: 5, 5: 300}), ("reserve", 1, 0, {4: 5, 5: 300}), ("reserve", 2, 0, {5: 300})],
+    *[("renew", 0, 400), ("settle", 2, 100), ("wait", DAY_MS), ("reserve", 3, 0, {4: 5, 5: 300})],
+    *[("renew", 0, 500), ("settle", 0, 0), ("settle", 3, 700), ("reserve", 4, 0, {5: 1})],
+]
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@example(bounds=[60, 60, 1000, 1000], what=TWO_REFUNDS)
-@example(bounds=[60, 60, 1000, 1000], what=MORE_STEPS_THAN_MARKS)
-@given(bounds=st.lists(limits, min_size=4, max_size=4), what=steps)
+@example(bounds=[60, 60, 1000, 1000, 9, 9], what=TWO_REFUNDS)
+@example(bounds=[60, 60, 1000, 1000, 9, 9], what=MORE_STEPS_THAN_MARKS)
+@example(bounds=[60, 60, 1000, 1000, 9, 9], what=HAMMERING)
+@example(bounds=[60, 60, 1000, 1000, 9, 900], what=ACROSS_MIDNIGHT)
+@given(bounds=st.lists(limits, min_size=6, max_size=6), what=steps)
 def test_every_answer_is_the_definitions(
     stage: tuple[asyncio.Runner, Valkey], bounds: list[int], what: list[tuple[Any, ...]]
 ) -> None:
     runner, valkey = stage
     model = Model(bounds)
-    played = Played(valkey, valkey.script(by_hand("reserve")), valkey.script(by_hand("settle")), bounds)
+    played = Played(valkey, bounds)
 
     async def play() -> None:
         await valkey.command("FLUSHDB")
@@ -204,7 +294,7 @@ def near(answer: Reply, expected: list[int] | int, bounds: list[int], arguments:
     if answer == expected or not isinstance(answer, list) or not isinstance(expected, list):
         return answer == expected
     rough = any(bounds[meter] > EXACT_WAITS_TO for meter, _ in arguments[1])
-    times = {1, *range(3, len(expected), 2)}
+    times = {1, *range(3, len(expected), 3)}
     return rough and all(
         abs(int(str(got)) - want) <= (place in times)
         for place, (got, want) in enumerate(zip(answer, expected, strict=True))
@@ -214,27 +304,29 @@ def near(answer: Reply, expected: list[int] | int, bounds: list[int], arguments:
 async def test_a_meter_whose_clock_was_set_back_goes_on_draining(valkey_url: str) -> None:
     async with connect(valkey_url, timeout_s=30) as valkey:
         await valkey.command("FLUSHDB")
-        played = Played(valkey, valkey.script(by_hand("reserve")), valkey.script(by_hand("settle")), [60, 0, 0, 0])
+        played = Played(valkey, [0, 0, 60, 0, 9, 0])
         await played.set_clock(START_MS)
-        assert await played.reserve(1, [(0, 60)]) == [0, 0, 60, 60_000]
+        assert await played.reserve(1, [(2, 60), (4, 9)]) == [0, 0, 60, 60_000, 0, 9, TO_MIDNIGHT_MS, 0]
         earlier = START_MS - DAY_MS
         await played.set_clock(earlier)
-        assert await played.reserve(2, [(0, 1)]) == [1, 1000, 60, 60_000]
+        assert await played.reserve(2, [(2, 1)]) == [1, 1000, 60, 60_000, 1]
+        assert (await played.reserve(2, [(4, 1)]))[0] == 1  # the day does not begin anew
         await played.set_clock(earlier + 30_000)
-        assert await played.reserve(3, [(0, 1)]) == [0, 0, 31, 31_000]
+        assert await played.reserve(3, [(2, 1)]) == [0, 0, 31, 31_000, 0]
 
 
 async def test_meters_and_reservations_leave_by_themselves(valkey_url: str) -> None:
     async with connect(valkey_url, timeout_s=30) as valkey:
         await valkey.command("FLUSHDB")
         reserve, settle = valkey.script(script_text("reserve")), valkey.script(script_text("settle"))
-        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 1, 60_000, 30_000])
+        rate = ["rate", "r", 60_000, 60_000, 30_000, ""]
+        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 900_000, 0, *rate])
         assert 0 < int(str(await valkey.command("PTTL", "{rl:o}:m"))) <= 30_001
         assert 30_001 < int(str(await valkey.command("PTTL", "{rl:o}:r:1"))) <= 900_000
-        assert await settle(["{rl:o}:r:1"], [60_000, 5_000]) == 1
+        assert await settle(["{rl:o}:r:1"], [60_000, 0, 5_000]) == 1
         assert 30_001 < int(str(await valkey.command("PTTL", "{rl:o}:m"))) <= 60_001
         assert 0 < int(str(await valkey.command("PTTL", "{rl:o}:r:1"))) <= 5_000
-        await settle(["{rl:o}:r:2"], [1, 5_000])
+        await settle(["{rl:o}:r:2"], [1, 0, 5_000])
         assert await valkey.command("DBSIZE") == 2
 
 
@@ -242,6 +334,6 @@ async def test_a_debt_that_would_take_years_is_forgotten_after_a_month(valkey_ur
     async with connect(valkey_url, timeout_s=30) as valkey:
         await valkey.command("FLUSHDB")
         reserve, settle = valkey.script(script_text("reserve")), valkey.script(script_text("settle"))
-        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 1, 1, 1])
-        await settle(["{rl:o}:r:1"], [10**12, 5_000])
+        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 900_000, 0, "rate", "r", 1, 1, 1, ""])
+        await settle(["{rl:o}:r:1"], [10**12, 0, 5_000])
         assert LONGEST_MS - WINDOW_MS < int(str(await valkey.command("PTTL", "{rl:o}:m"))) <= LONGEST_MS + 1

@@ -3,95 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
-import shutil
-import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
-import grpc
 import pytest
 
 from capstan.ratelimit.v1 import ratelimit_pb2 as pb
-from capstan.ratelimit.v1 import ratelimit_pb2_grpc
-from chassis.errors import CapstanError, Reason, from_failure
-from chassis.rpc_client import call, connect
-from chassis.testing import running
+from chassis.errors import CapstanError, Reason
 from chassis.valkey import connect as connect_valkey
-from services.ratelimit.app import build
-from services.ratelimit.settings import Settings
-from tests.store_process import StoreProcess, valkey_process
-
-RPM, TPM = pb.DIMENSION_REQUESTS_PER_MINUTE, pb.DIMENSION_TOKENS_PER_MINUTE
-UNHURRIED_S = 10.0
-
-
-class Client:
-    """Reserves and settles as the gateway does."""
-
-    def __init__(self, channel: grpc.aio.Channel) -> None:
-        self._stub = ratelimit_pb2_grpc.RatelimitServiceStub(channel)
-        self._numbers = itertools.count()
-
-    async def reserve_all(self, *items: pb.ReserveItem) -> list[pb.ReserveResult]:
-        request = pb.ReserveRequest(items=items)
-        return list((await call(self._stub.Reserve, request, timeout_s=UNHURRIED_S, peer="ratelimit")).results)
-
-    async def reserve(self, organization: str, *charges: pb.Charge, request_id: str = "") -> pb.ReserveResult:
-        [result] = await self.reserve_all(self.item(organization, *charges, request_id=request_id))
-        return result
-
-    def item(self, organization: str, *charges: pb.Charge, request_id: str = "") -> pb.ReserveItem:
-        return pb.ReserveItem(
-            request_id=request_id or f"req_{next(self._numbers)}", organization_id=organization, charges=charges
-        )
-
-    async def settle(self, organization: str, request_id: str, tokens: int) -> bool:
-        request = pb.SettleRequest(
-            items=[pb.SettleItem(request_id=request_id, organization_id=organization, tokens=tokens)]
-        )
-        answer = await call(self._stub.Settle, request, timeout_s=UNHURRIED_S, peer="ratelimit")
-        return bool(answer.results[0].settled)
-
-
-def rpm(limit: int, cost: int = 1) -> pb.Charge:
-    return pb.Charge(dimension=RPM, subject_id="proj_1", model="m", limit=limit, cost=cost)
-
-
-def tpm(limit: int, cost: int) -> pb.Charge:
-    return pb.Charge(dimension=TPM, subject_id="org-1", model="m", limit=limit, cost=cost)
-
-
-def refusal(result: pb.ReserveResult) -> CapstanError:
-    assert result.HasField("refusal")
-    return from_failure(result.refusal)
-
-
-@asynccontextmanager
-async def service(valkey_url: str, timeout_s: float = UNHURRIED_S) -> AsyncIterator[Client]:
-    settings = Settings(valkey_url=valkey_url, valkey_timeout_s=timeout_s)
-    async with running("ratelimit", build, settings) as it, connect(it.address) as channel:
-        yield Client(channel)
-
-
-@pytest.fixture
-async def client(valkey_url: str) -> AsyncIterator[Client]:
-    async with connect_valkey(valkey_url, timeout_s=UNHURRIED_S) as valkey:
-        await valkey.command("FLUSHDB")
-        async with service(valkey_url) as made:
-            yield made
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[StoreProcess]:
-    folder = Path(tempfile.mkdtemp(prefix="cap-rl-", dir="/tmp"))
-    try:
-        with valkey_process(folder) as process:
-            yield process
-    finally:
-        shutil.rmtree(folder)
+from tests.integration.ratelimit.client import RPM, TPM, UNHURRIED_S, Client, refusal, rpm, service, tpm
+from tests.store_process import StoreProcess
 
 
 async def test_eight_callers_at_once_are_admitted_within_the_bound(client: Client) -> None:

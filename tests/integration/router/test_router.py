@@ -298,3 +298,71 @@ async def test_watching_many_replicas_that_are_not_there_keeps_the_router_up(fol
         for name in names[::2]:
             await stack.enter_async_context(serving(ScriptedReplica("chat"), folder / name))
         await advance_until(desk, "chat", 4)
+
+
+async def queued(desk: Router, request_id: str, max_wait_s: float, **more: object) -> router_pb2.Placement:
+    item = router_pb2.PlaceItem(request_id=request_id, model="chat", kind=GENERATE, prompt_tokens=10, **more)  # type: ignore[arg-type]
+    request = router_pb2.QueueRequest(item=item)
+    request.max_wait.FromMilliseconds(int(max_wait_s * 1000))
+    response = await call(desk._stub.Queue, request, timeout_s=20, peer="router")
+    if response.result.HasField("refusal"):
+        raise from_failure(response.result.refusal)
+    return response.result.placement
+
+
+async def test_a_request_waits_in_the_queue_until_a_replica_comes(folder: Path) -> None:
+    expected = settings(folder, "chat-0", expected_models={"chat": "generate"}, stale_after_s=1000)
+    async with router(expected) as desk:
+        waiting = asyncio.create_task(queued(desk, "req_1", 600))
+        await eventually(lambda: shows(desk, 'capstan_router_waiting_requests{class="default",model="chat"} 1.0'))
+        async with serving(ScriptedReplica("chat"), folder / "chat-0"):
+            await advance_until(desk, "chat", 1)
+            assert (await waiting).replica_id == "chat-0"
+
+
+async def shows(desk: Router, line: str) -> bool:
+    return line in await desk.metrics()
+
+
+async def test_a_wait_that_is_too_long_is_refused_with_a_hint(folder: Path) -> None:
+    async with router(settings(folder, "chat-0", expected_models={"chat": "generate"})) as desk:
+        waiting = asyncio.create_task(queued(desk, "req_1", 5))
+        await eventually(lambda: shows(desk, 'capstan_router_waiting_requests{class="default",model="chat"} 1.0'))
+        await desk.clock.advance(6)
+        with pytest.raises(CapstanError) as refusal:
+            await waiting
+        assert refusal.value.reason is Reason.OVERLOADED
+        assert int(refusal.value.metadata["retry_after_ms"]) >= 1000
+        with pytest.raises(CapstanError, match="INVALID_ARGUMENT"):
+            await queued(desk, "req_2", 601)
+
+
+async def test_a_call_that_is_cancelled_leaves_the_queue(folder: Path) -> None:
+    async with router(settings(folder, "chat-0", expected_models={"chat": "generate"})) as desk:
+        waiting = asyncio.create_task(queued(desk, "req_1", 5))
+        await eventually(lambda: shows(desk, 'capstan_router_waiting_requests{class="default",model="chat"} 1.0'))
+        waiting.cancel()
+        await eventually(lambda: shows(desk, 'capstan_router_waiting_requests{class="default",model="chat"} 0.0'))
+
+
+async def test_aliases_with_shares_are_told_with_what_they_stand_for(folder: Path) -> None:
+    aliases = {"gpt-4o": {"chat": 3, "next": 1}}
+    async with (
+        serving(ScriptedReplica("chat"), folder / "chat-0"),
+        router(settings(folder, "chat-0", aliases=aliases)) as desk,
+    ):
+        await desk.ready("chat", 1)
+        told = (await desk.models())["gpt-4o"]
+        assert {target.model: target.weight for target in told.targets} == {"chat": 3, "next": 1}
+        assert [replica.address for replica in told.replicas] == [f"unix:{folder / 'chat-0'}"]
+
+
+async def test_a_failure_of_what_another_router_placed_counts_by_the_replicas_name(folder: Path) -> None:
+    async with (
+        serving(ScriptedReplica("chat"), folder / "chat-0"),
+        router(settings(folder, "chat-0", ejection_failures=1)) as desk,
+    ):
+        await desk.ready("chat", 1)
+        item = router_pb2.ReleaseItem(request_id="req_far", outcome=UNREACHABLE, replica_id="chat-0")
+        await call(desk._stub.Release, router_pb2.ReleaseRequest(items=[item]), timeout_s=5, peer="router")
+        await desk.ready("chat", 0)

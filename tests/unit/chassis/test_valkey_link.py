@@ -73,6 +73,13 @@ async def test_a_late_reply_is_no_sign_of_health() -> None:
     link.connection_lost(None)
 
 
+async def test_all_that_one_stall_took_counts_as_one_failure() -> None:
+    link, _, breaker = link_and_wire()
+    await given_up(*[link.send(("GET", "a")) for _ in range(4)])
+    assert not breaker.is_open
+    link.connection_lost(None)
+
+
 async def test_a_reply_to_a_caller_who_left_answers_nobody_else() -> None:
     link, _, _ = link_and_wire(timeout_s=60)
     left, stayed = link.send(("GET", "a")), link.send(("GET", "b"))

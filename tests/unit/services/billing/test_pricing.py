@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.billing.events import Outcome, UsageEvent
+from services.billing.events import Endpoint, Outcome, UsageEvent
 from services.billing.pricing import (
     CHARGED,
     NoPriceError,
@@ -121,3 +121,36 @@ def test_the_price_in_force_is_the_latest_that_has_begun(prices: list[Price], ho
     latest = max(((p.effective_time, p.version) for p in begun), default=None)
     in_force = {p.model: p for p in begun if (p.effective_time, p.version) == latest}
     assert {p.model: p for p in PriceBook(prices).in_force(time)} == in_force
+
+
+@pytest.mark.parametrize(
+    ("batch", "tier", "permille"),
+    [(False, "default", 1000), (True, "default", 500), (False, "flex", 400), (True, "flex", 200), (True, "odd", 500)],
+)
+def test_batches_and_tiers_multiply(batch: bool, tier: str, permille: int) -> None:
+    price = Price(1, "*", NOON, 1_000_000, 500_000, 2_000_000, 500, (("flex", 400),))
+    used = event(prompt_tokens=100, cached_prompt_tokens=0, completion_tokens=50, batch=batch, service_tier=tier)
+    assert amount_nanousd(price, used) == 200_000 * permille // 1000
+
+
+def test_a_tuned_model_costs_what_its_base_does_unless_it_has_its_own_price() -> None:
+    base, own = Price(1, "base", NOON, 1, 1, 1), Price(1, "ft:base:org::2", NOON, 2, 2, 2)
+    book = PriceBook([base, own, Price(1, "*", NOON, 3, 3, 3)])
+    assert book.at("ft:base:org::1", NOON) == base
+    assert book.at("ft:base:org::2", NOON) == own
+    assert book.at("ft:other:org::1", NOON).model == "*"
+    assert book.at("ft:", NOON).model == "*"
+
+
+def test_the_version_of_the_admission_holds_where_it_has_a_price() -> None:
+    old, new = Price(1, "*", NOON, 1, 1, 1), Price(2, "a", NOON, 2, 2, 2)
+    book = PriceBook([old, new])
+    assert book.at("a", NOON) == new
+    assert book.at("a", NOON, 1) == old
+    assert PriceBook([old, Price(2, "*", NOON, 2, 2, 2)]).at("a", NOON, 9).version == 2
+    with pytest.raises(NoPriceError):
+        book.at("b", NOON, 2)
+
+
+def test_a_verdict_is_free() -> None:
+    assert amount_nanousd(Price(1, "*", NOON, 9, 9, 9), event(endpoint=Endpoint.MODERATIONS)) == 0

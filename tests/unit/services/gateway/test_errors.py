@@ -188,7 +188,7 @@ def test_every_reason_has_an_answer_that_leaks_no_text_of_a_service(reason: Reas
         ),
         (
             Reason.QUOTA_EXHAUSTED,
-            {"budget": "credit"},
+            {},
             (
                 429,
                 "insufficient_quota",
@@ -290,6 +290,17 @@ def test_every_reason_has_an_answer_that_leaks_no_text_of_a_service(reason: Reas
             Reason.OBJECT_CONFLICT,
             {"object": "adapter", "id": "ft:a"},
             (409, IRE, "already_exists", None, "Adapter 'ft:a' exists already and differs."),
+        ),
+        (
+            Reason.BUDGET_UNKNOWN,
+            {"budgets": "org-1/2026-11"},
+            (
+                503,
+                "service_unavailable_error",
+                "budget_unavailable",
+                None,
+                "The service is temporarily unavailable. Please try again later.",
+            ),
         ),
         (
             Reason.METERING_UNAVAILABLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 
 import pytest
@@ -12,6 +13,8 @@ from services.inference.answer import FINISH_REASONS, Answer, Reading
 from services.inference.engine import Delta, FinishReason, LogprobEntry, TokenLogprobs
 from services.inference.errors import GenerationFailedError
 from services.inference.frames import Frames
+from services.inference.reasoning import ReasoningForm
+from services.inference.tool_calls_hermes import HermesFinder
 
 
 class Out:
@@ -90,7 +93,7 @@ def test_an_abandoned_answer_says_nothing_and_ends() -> None:
 
 
 def test_thoughts_are_apart_and_counted() -> None:
-    out = Out(Reading(reasoning=True))
+    out = Out(Reading(reasoning=ReasoningForm()))
     for piece in ("<think>", "Hm", ".", "</think>", "Four"):
         out.push(piece)
     out.push("", FinishReason.STOP)
@@ -102,7 +105,7 @@ def test_thoughts_are_apart_and_counted() -> None:
 
 
 def test_calls_are_told_in_parts_and_end_as_calls() -> None:
-    out = Out(Reading(functions=frozenset({"f"})))
+    out = Out(Reading(finder=partial(HermesFinder, frozenset({"f"}))))
     for piece in ("Ok.\n<tool_", 'call>{"name": "f", "argu', 'ments": {"a"', ": 1}}", "</tool_call>"):
         out.push(piece)
     out.push("", FinishReason.STOP)
@@ -124,13 +127,13 @@ def test_calls_are_told_in_parts_and_end_as_calls() -> None:
     ],
 )
 def test_a_call_is_no_excuse_for_another_end(named: bool, finish: FinishReason, told: int) -> None:
-    out = Out(Reading(functions=frozenset({"f"}), named=named))
+    out = Out(Reading(finder=partial(HermesFinder, frozenset({"f"})), named=named))
     out.push('<tool_call>{"name": "f", "arguments": {}}</tool_call>', finish)
     assert out.deltas()[-1].finish_reason == told
 
 
 def test_each_choice_is_read_by_itself() -> None:
-    out = Out(Reading(functions=frozenset({"f"})), choices=2)
+    out = Out(Reading(finder=partial(HermesFinder, frozenset({"f"}))), choices=2)
     for piece in ("<tool_call>", '{"name": "f", "arguments": {}}', "</tool_call>"):
         out.push(piece)
         out.push("text ", choice=1)

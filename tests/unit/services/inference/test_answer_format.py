@@ -10,13 +10,16 @@ import pytest
 from services.inference.answer_format import constraint_of
 from services.inference.prompts import Conversation, Function
 from services.inference.request import Constraint, Grammar, JsonObject, JsonSchema, Regex, StructuralTag
+from services.inference.tool_call_forms import FORMS, CallForm
 
+CALL_FORMS = {name: form for name, form in FORMS.items() if form is not None}
+HERMES = CALL_FORMS["hermes"]
 PLAIN = Function("f", "", {"type": "object", "properties": {"a": {"type": "integer"}}})
 STRICT = Function("g", "", {"type": "object"}, strict=True)
 
 
-def form(wanted: Constraint | None, **conversation: Any) -> Any:
-    constraint = constraint_of(wanted, Conversation([{"role": "user", "content": ""}], **conversation))
+def form(wanted: Constraint | None, parser: CallForm = HERMES, **conversation: Any) -> Any:
+    constraint = constraint_of(wanted, Conversation([{"role": "user", "content": ""}], **conversation), parser)
     return json.loads(constraint.tag)["format"] if isinstance(constraint, StructuralTag) else constraint
 
 
@@ -66,3 +69,19 @@ def test_what_must_be_called_leaves_no_room_for_a_format() -> None:
 def test_a_function_without_parameters_takes_an_object() -> None:
     told = form(None, functions=[Function("f")], choice="required")
     assert told["tags"][0]["content"]["json_schema"] == {"type": "object"}
+
+
+@pytest.mark.parametrize(
+    ("name", "begin", "end"),
+    [
+        ("llama3_json", '{"name": "f", "parameters": ', "}"),
+        ("mistral", "[TOOL_CALLS]f[ARGS]", ""),
+        ("pythonic", "[f(**", ")]"),
+    ],
+)
+def test_other_models_are_forced_in_their_own_form(name: str, begin: str, end: str) -> None:
+    told = form(None, CALL_FORMS[name], functions=[PLAIN, STRICT], choice="required")
+    assert told["tags"][0]["begin"] == begin
+    assert len(told["tags"]) == 2
+    assert {tag["end"] for tag in told["tags"]} == {end}
+    assert all(sum(tag["begin"].startswith(trigger) for trigger in told["triggers"]) == 1 for tag in told["tags"])

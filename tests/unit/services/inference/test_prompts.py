@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from services.inference.errors import PromptTooLongError
 from services.inference.prompts import MARK, Bound, Conversation, Function, Prompts
+from services.inference.reasoning import ReasoningForm
 from services.inference.sim_vocabulary import SimTokenizer
 from services.inference.tokenizer import NoChatTemplateError, Tokenizer
 from services.inference.tokenizer_hf import HuggingFaceTokenizer
@@ -129,8 +130,12 @@ def test_effort_reaches_the_template() -> None:
 
 
 def test_a_template_that_opens_a_thought_is_noticed() -> None:
-    assert Prompts(Recorder("hello <think>\n")).chat(Conversation([user("hi")])).thinking
-    assert not Prompts(Recorder("<think></think>\n")).chat(Conversation([user("hi")])).thinking
+    def thinking(rendered: str, form: ReasoningForm | None) -> bool:
+        return Prompts(Recorder(rendered), reasoning=form).chat(Conversation([user("hi")])).thinking
+
+    assert thinking("hello <think>\n", ReasoningForm())
+    assert not thinking("<think></think>\n", ReasoningForm())
+    assert not thinking("hello <think>\n", None)
 
 
 def test_a_model_without_a_template_cannot_chat(tmp_path: Path) -> None:

@@ -6,12 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.reasoning import BEGIN, END, ReasoningSplitter
+from services.inference.reasoning import FORMS, ReasoningForm, ReasoningSplitter
+
+THINK = ReasoningForm()
 
 
-def read(pieces: list[str], *, thinking: bool = False) -> tuple[str, str]:
+def read(pieces: list[str], *, thinking: bool = False, form: ReasoningForm = THINK) -> tuple[str, str]:
     """All thought and all text."""
-    splitter = ReasoningSplitter(thinking=thinking)
+    splitter = ReasoningSplitter(form, thinking=thinking)
     splits = [*map(splitter.feed, pieces), splitter.rest()]
     return "".join(split.reasoning for split in splits), "".join(split.text for split in splits)
 
@@ -42,8 +44,14 @@ def test_a_prompt_that_opened_the_thought_begins_inside() -> None:
     assert read(["\nHm.\n</think>\nFour."], thinking=True) == ("Hm.", "Four.")
 
 
+def test_other_models_use_other_tags() -> None:
+    form = FORMS["mistral"]
+    assert form is not None
+    assert read(list("[THINK]Hm. <think>[/THINK]Four."), form=form) == ("Hm. <think>", "Four.")
+
+
 def test_it_knows_whether_what_comes_next_is_thought() -> None:
-    splitter = ReasoningSplitter()
+    splitter = ReasoningSplitter(THINK)
     states = []
     for piece in ("<think>", "a", "</think>", "b"):
         splitter.feed(piece)
@@ -51,7 +59,9 @@ def test_it_knows_whether_what_comes_next_is_thought() -> None:
     assert states == [True, True, False, False]
 
 
-PIECES = st.one_of(st.sampled_from([BEGIN, END, "<", "</", "think>", "\n", " ", "hello"]), st.text(max_size=5))
+PIECES = st.one_of(
+    st.sampled_from([THINK.begin, THINK.end, "<", "</", "think>", "\n", " ", "hello"]), st.text(max_size=5)
+)
 
 
 @given(st.lists(PIECES, max_size=8).map("".join), st.data(), st.booleans())

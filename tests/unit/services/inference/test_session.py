@@ -23,7 +23,7 @@ class Slow(Preparation):
     """Prepares when it is allowed to."""
 
     def __init__(self) -> None:
-        super().__init__(SimTokenizer(), salt_key=b"secret", reasoning=False)
+        super().__init__(SimTokenizer(), salt_key=b"secret")
         self.allowed = threading.Event()
         self.broken = False
 
@@ -181,8 +181,8 @@ async def test_a_drained_session_ends_when_nothing_runs(world: World) -> None:
 
 
 async def test_prompts_are_salted_by_organization() -> None:
-    preparation = Preparation(SimTokenizer(), salt_key=b"secret", reasoning=False)
-    other = Preparation(SimTokenizer(), salt_key=b"another", reasoning=False)
+    preparation = Preparation(SimTokenizer(), salt_key=b"secret")
+    other = Preparation(SimTokenizer(), salt_key=b"another")
 
     def salt(of: Preparation, organization: str) -> str:
         from services.inference.wire import read_start
@@ -200,7 +200,7 @@ async def test_a_poisoned_prompt_kills_the_simulator() -> None:
     engine = SimEngine(SimOptions(poison="please die"), kill=lambda: deaths.append(1))
     await engine.start()
     shared = World().shared
-    shared.engine, shared.preparation = engine, Preparation(SimTokenizer(), salt_key=b"s", reasoning=False)
+    shared.engine, shared.preparation = engine, Preparation(SimTokenizer(), salt_key=b"s")
     shared.limits = Limits(waiting_deltas=100, write_s=5, inline_characters=1000, preparing=2)
     session = Session(shared, lambda: None)
     for slot, text in enumerate(("please live", "now please die!")):

@@ -1,4 +1,4 @@
-"""The finder of function calls: what it tells does not depend on how the text was cut."""
+"""The finder of Hermes' function calls: what it tells does not depend on how the text was cut."""
 
 from __future__ import annotations
 
@@ -8,26 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.inference.tool_calls import BEGIN, END, ToolCallFinder
-
-NAMES = frozenset({"get_weather", "send_email"})
-
-Call = tuple[str, str]
+from services.inference.tool_calls_hermes import BEGIN, END, HermesFinder
+from tests.unit.services.inference import calls
+from tests.unit.services.inference.calls import NAMES, Call
 
 
 def read(pieces: list[str], *, limit: int | None = None) -> tuple[str, list[Call]]:
-    """All text and all calls, put together from the parts."""
-    finder = ToolCallFinder(NAMES, limit=limit)
-    text: list[str] = []
-    calls: dict[int, Call] = {}
-    for found in [*map(finder.feed, pieces), finder.rest()]:
-        text.append(found.text)
-        for part in found.parts:
-            assert bool(part.name) == (part.call not in calls), "the name comes once, first"
-            name, arguments = calls.get(part.call, (part.name, ""))
-            calls[part.call] = name, arguments + part.arguments
-    assert list(calls) == list(range(len(calls)))
-    return "".join(text), list(calls.values())
+    return calls.read(HermesFinder, pieces, limit=limit)
 
 
 def call(name: str, arguments: object) -> str:
@@ -39,24 +26,24 @@ def test_a_call_is_no_text() -> None:
 
 
 def test_text_before_a_call_is_told_without_the_gap() -> None:
-    text, calls = read(["I will look.\n" + call("get_weather", {})])
-    assert (text, calls) == ("I will look.", [("get_weather", "{}")])
+    text, found = read(["I will look.\n" + call("get_weather", {})])
+    assert (text, found) == ("I will look.", [("get_weather", "{}")])
 
 
 def test_calls_follow_each_other() -> None:
-    text, calls = read([call("get_weather", {"a": 1}) + "\n" + call("send_email", {"b": [1, {"c": "}"}]})])
+    text, found = read([call("get_weather", {"a": 1}) + "\n" + call("send_email", {"b": [1, {"c": "}"}]})])
     assert text == ""
-    assert calls == [("get_weather", '{"a": 1}'), ("send_email", '{"b": [1, {"c": "}"}]}')]
+    assert found == [("get_weather", '{"a": 1}'), ("send_email", '{"b": [1, {"c": "}"}]}')]
 
 
 def test_text_between_and_after_calls_is_told() -> None:
-    text, calls = read([call("get_weather", {}) + " and then " + call("get_weather", {}) + "\nIs that so? "])
+    text, found = read([call("get_weather", {}) + " and then " + call("get_weather", {}) + "\nIs that so? "])
     assert text == "and thenIs that so? "
-    assert len(calls) == 2
+    assert len(found) == 2
 
 
 def test_arguments_are_told_before_the_call_ends() -> None:
-    finder = ToolCallFinder(NAMES)
+    finder = HermesFinder(NAMES)
     finder.feed(f'{BEGIN}\n{{"name": "get_weather", "arguments": {{"ci')
     assert [part.arguments for part in finder.feed('ty": "Par').parts] == ['ty": "Par']
 
@@ -107,35 +94,23 @@ def test_a_call_cut_off_in_its_arguments_tells_what_there_was() -> None:
 
 
 def test_arguments_that_never_close_end_at_the_tag() -> None:
-    text, calls = read([f'{BEGIN}{{"name": "get_weather", "arguments": {{"a": 1{END}bye'])
-    assert (text, calls) == ("bye", [("get_weather", '{"a": 1')])
+    text, found = read([f'{BEGIN}{{"name": "get_weather", "arguments": {{"a": 1{END}bye'])
+    assert (text, found) == ("bye", [("get_weather", '{"a": 1')])
+
+
+def test_text_after_a_call_without_a_closing_tag_is_told() -> None:
+    text, found = read([f'{BEGIN}{{"name": "get_weather", "arguments": {{}}}} I think.'])
+    assert (text, found) == ("I think.", [("get_weather", "{}")])
 
 
 def test_calls_beyond_the_limit_are_dropped_with_what_follows() -> None:
-    text, calls = read([call("get_weather", {}) + call("send_email", {}) + "bye"], limit=1)
-    assert (text, calls) == ("", [("get_weather", "{}")])
+    text, found = read([call("get_weather", {}) + call("send_email", {}) + "bye"], limit=1)
+    assert (text, found) == ("", [("get_weather", "{}")])
 
 
 def test_text_that_only_begins_like_a_tag_is_told_in_the_end() -> None:
     assert read(["a < b and <tool", "_bar"]) == ("a < b and <tool_bar", [])
     assert read(["the end <tool_"]) == ("the end <tool_", [])
-
-
-PIECES = st.one_of(
-    st.sampled_from([BEGIN, END, "<", "<tool", "_call>", "\n", " ", "{", "}", '"', "\\", "hello", "é🙂"]),
-    st.builds(
-        call, st.sampled_from(["get_weather", "send_email", "rm_rf"]), st.dictionaries(st.text(max_size=5), st.text())
-    ),
-    st.text(max_size=8),
-)
-
-
-@given(st.lists(PIECES, max_size=8).map("".join), st.data(), st.sampled_from([None, 1]))
-def test_the_cut_of_the_text_changes_nothing(text: str, data: st.DataObject, limit: int | None) -> None:
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=12)))
-    pieces = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
-    assert read(pieces, limit=limit) == read([text], limit=limit)
-    assert read(list(text), limit=limit) == read([text], limit=limit)
 
 
 @given(st.text().filter(lambda text: BEGIN not in text))

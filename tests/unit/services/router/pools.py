@@ -6,7 +6,8 @@ from services.router.ejection import EjectionRules
 from services.router.load import Load
 from services.router.models import Catalogue
 from services.router.placement import Placements, Request
-from services.router.replicas import Description, Kind, Replica, Replicas, Rules
+from services.router.pools import Replicas
+from services.router.replicas import Description, Kind, Replica, Rules
 
 RULES = Rules(
     stale_after_s=5.0,
@@ -32,11 +33,18 @@ def load(**changes: Any) -> Load:
 class Pool:
     """A router's inside without its edges: `count` replicas r0, r1, … of the model "chat"; the time stands in `now`."""
 
-    def __init__(self, count: int = 0, *, rules: Rules = RULES, aliases: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        count: int = 0,
+        *,
+        rules: Rules = RULES,
+        aliases: dict[str, Any] | None = None,
+        settled_after_s: float = float("inf"),
+    ) -> None:
         self.now = 1000.0
         self.replicas = Replicas(rules)
         self.catalogue = Catalogue(aliases or {}, {}, now=1_700_000_000.0)
-        self.placements = Placements(self.replicas, self.catalogue, expiry_s=900.0)
+        self.placements = Placements(self.replicas, self.catalogue, expiry_s=900.0, settled_after_s=settled_after_s)
         for number in range(count):
             self.add(f"r{number}")
 

@@ -1,5 +1,10 @@
 """Which models there are is never forgotten, and says how they stand."""
 
+from collections import Counter
+
+import pytest
+
+from chassis.errors import CapstanError
 from services.router.models import Catalogue, Model
 from services.router.replicas import Description, Kind
 from tests.unit.services.router.pools import Pool
@@ -16,7 +21,9 @@ def test_a_served_model_is_listed_with_its_replicas() -> None:
     pool.now += 2
     pool.report("r1")
     assert listing(pool) == {
-        "chat": Model("chat", "chat", Kind.GENERATE, 1_700_000_000.0, 4096, ready_count=2, staleness_s=0.0)
+        "chat": Model(
+            "chat", "chat", Kind.GENERATE, 1_700_000_000.0, 4096, ready_count=2, staleness_s=0.0, targets={"chat": 1}
+        )
     }
 
 
@@ -58,3 +65,24 @@ def test_a_replica_that_was_ejected_is_not_ready() -> None:
     pool = Pool(2)
     pool.fail("r0", 3)
     assert listing(pool)["chat"].ready_count == 1
+
+
+def test_the_shares_of_an_alias_are_drawn_by_request() -> None:
+    shares = {"chat": 9, "next": 1}
+    pool = Pool(1, aliases={"gpt-4o": shares})
+    draws = Counter(pool.catalogue.served_name("gpt-4o", f"req_{number}") for number in range(2000))
+    assert 140 <= draws["next"] <= 260
+    assert draws["chat"] + draws["next"] == 2000
+    assert listing(pool)["gpt-4o"].targets == shares
+    assert listing(pool)["gpt-4o"].served_name == "chat"
+
+
+def test_a_fallback_serves_what_its_model_cannot() -> None:
+    pool = Pool(1)
+    pool.add("s0", "small")
+    pool.catalogue._fallbacks = {"chat": ("later", "small")}
+    assert pool.place("req_1") == "r0"
+    pool.report("r0", accepting=False)
+    assert pool.place("req_2") == "s0"
+    with pytest.raises(CapstanError, match="NO_CAPACITY"):
+        pool.place("req_3", no_fallback=True)

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import CapstanError, Reason
-from services.router.placement import Request, choose
 from services.router.replicas import Kind, Rules
 from tests.unit.services.router.pools import Pool, load
 
@@ -294,16 +293,41 @@ def test_whatever_happens_the_counts_add_up(count: int, steps: list[tuple[str, i
         assert open_count <= max(1, count // 2)
 
 
-def test_choosing_looks_only_at_the_pool_it_is_given() -> None:
-    pool = Pool(3)
-    replicas = pool.replicas.pool("chat", Kind.GENERATE)
-    assert choose((), "req_1", (), pool.now) is None
-    assert choose(replicas[:1], "req_1", (), pool.now) is replicas[0]
-    replicas[0].report(load(running_count=1), pool.now)
-    assert choose(replicas, "req_1", {replicas[1].id}, pool.now) is replicas[2]
+def test_what_a_replica_does_not_run_is_not_counted_there_for_long() -> None:
+    pool = Pool(1, settled_after_s=10.0)
+    for number in range(5):
+        pool.place(f"req_{number}")
+    pool.now += 5
+    pool.report("r0", running_count=5)
+    pool.place("req_young")
+    pool.now += 6
+    pool.report("r0", running_count=2)  # the others' releases went to another router
+    assert pool.placements.expire(pool.now) == 3
+    assert pool.replica("r0").held_count == 3
+    assert "req_young" in pool.placements
 
 
-def test_one_place_is_enough_for_a_request_of_any_size() -> None:
-    pool = Pool(1)
-    assert pool.placements.place(Request("req_1", "chat", Kind.GENERATE, 10**9), pool.now).id == "r0"
-    assert pool.place("req_2") == "r0"
+def test_a_replica_that_stalled_is_not_trusted_because_its_requests_were_given_up() -> None:
+    pool = Pool(2)
+    hung = pool.replica("r0")
+    pool.replicas.report(hung, load(running_count=3, stalled_s=46.0, generated_tokens=70), pool.now)
+    pool.now += 0.5
+    pool.report("r1")
+    pool.replicas.report(hung, load(generated_tokens=70), pool.now)
+    assert {pool.place(f"req_{number}") for number in range(4)} == {"r1"}
+    pool.now += 8
+    pool.report("r1", running_count=8, waiting_count=8)
+    pool.replicas.report(hung, load(generated_tokens=70), pool.now)
+    assert pool.place("req_trial") == "r0"
+    assert no_capacity(pool, request_id="req_more") > 0
+    pool.replicas.report(hung, load(generated_tokens=71), pool.now)  # it makes tokens again
+    assert pool.place("req_more") == "r0"
+
+
+def test_at_most_half_of_a_pool_is_shut_out_for_stalling() -> None:
+    pool = Pool(4)
+    for replica in pool.replicas:
+        pool.replicas.report(replica, load(running_count=3, stalled_s=46.0), pool.now)
+    for replica in pool.replicas:
+        pool.replicas.report(replica, load(), pool.now)
+    assert sum(replica.is_usable(pool.now) for replica in pool.replicas) == 2

@@ -27,17 +27,21 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61pstan/auth/v1/auth.proto\x12\x0f\x63\x61pstan.auth.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\x13\x41uthenticateRequest\x12\x13\n\x0bkey_digests\x18\x01 \x03(\x0c\"L\n\x14\x41uthenticateResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.capstan.auth.v1.AuthenticateResult\"~\n\x12\x41uthenticateResult\x12/\n\tprincipal\x18\x01 \x01(\x0b\x32\x1a.capstan.auth.v1.PrincipalH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"\xd0\x02\n\tPrincipal\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x10\n\x08owner_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0e\x61llowed_models\x18\x06 \x03(\t\x12<\n\x11moderation_policy\x18\x07 \x01(\x0e\x32!.capstan.auth.v1.ModerationPolicy\x12/\n\x0brate_limits\x18\x08 \x03(\x0b\x32\x1a.capstan.auth.v1.RateLimit\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\"\xb6\x01\n\tRateLimit\x12*\n\x05scope\x18\x01 \x01(\x0e\x32\x1b.capstan.auth.v1.LimitScope\x12\r\n\x05model\x18\x02 \x01(\t\x12 \n\x13requests_per_minute\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11tokens_per_minute\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x14\n\x12_tokens_per_minute\"\x0e\n\x0cWatchRequest\"5\n\rWatchResponse\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\x12\x13\n\x0bproject_ids\x18\x02 \x03(\t\"\x8e\x01\n\x10\x43reateKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x11\x43reateKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\";\n\x10RevokeKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"\x13\n\x11RevokeKeyResponse*\x90\x01\n\x10ModerationPolicy\x12!\n\x1dMODERATION_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15MODERATION_POLICY_OFF\x10\x01\x12\x1e\n\x1aMODERATION_POLICY_ADVISORY\x10\x02\x12\x1e\n\x1aMODERATION_POLICY_REQUIRED\x10\x03*u\n\nLimitScope\x12\x1b\n\x17LIMIT_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIMIT_SCOPE_KEY\x10\x01\x12\x17\n\x13LIMIT_SCOPE_PROJECT\x10\x02\x12\x1c\n\x18LIMIT_SCOPE_ORGANIZATION\x10\x03\x32\xdc\x02\n\x0b\x41uthService\x12[\n\x0c\x41uthenticate\x12$.capstan.auth.v1.AuthenticateRequest\x1a%.capstan.auth.v1.AuthenticateResponse\x12H\n\x05Watch\x12\x1d.capstan.auth.v1.WatchRequest\x1a\x1e.capstan.auth.v1.WatchResponse0\x01\x12R\n\tCreateKey\x12!.capstan.auth.v1.CreateKeyRequest\x1a\".capstan.auth.v1.CreateKeyResponse\x12R\n\tRevokeKey\x12!.capstan.auth.v1.RevokeKeyRequest\x1a\".capstan.auth.v1.RevokeKeyResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x63\x61pstan/auth/v1/auth.proto\x12\x0f\x63\x61pstan.auth.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"*\n\x13\x41uthenticateRequest\x12\x13\n\x0bkey_digests\x18\x01 \x03(\x0c\"L\n\x14\x41uthenticateResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.capstan.auth.v1.AuthenticateResult\"~\n\x12\x41uthenticateResult\x12/\n\tprincipal\x18\x01 \x01(\x0b\x32\x1a.capstan.auth.v1.PrincipalH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"\xc4\x03\n\tPrincipal\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0e\n\x06key_id\x18\x03 \x01(\t\x12\x10\n\x08owner_id\x18\x04 \x01(\t\x12\x0e\n\x06scopes\x18\x05 \x03(\t\x12\x16\n\x0e\x61llowed_models\x18\x06 \x03(\t\x12<\n\x11moderation_policy\x18\x07 \x01(\x0e\x32!.capstan.auth.v1.ModerationPolicy\x12/\n\x0brate_limits\x18\x08 \x03(\x0b\x32\x1a.capstan.auth.v1.RateLimit\x12/\n\x0b\x65xpire_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\tcache_ttl\x18\n \x01(\x0b\x32\x19.google.protobuf.Duration\x12&\n\x04kind\x18\x0b \x01(\x0e\x32\x18.capstan.auth.v1.KeyKind\x12\x0c\n\x04role\x18\x0c \x01(\t\x12\x15\n\rdenied_models\x18\r \x03(\t\x12\x13\n\x0b\x61llowed_ips\x18\x0e \x03(\t\x12\x10\n\x08operator\x18\x0f \x01(\x08\"\xe4\x03\n\tRateLimit\x12*\n\x05scope\x18\x01 \x01(\x0e\x32\x1b.capstan.auth.v1.LimitScope\x12\r\n\x05model\x18\x02 \x01(\t\x12 \n\x13requests_per_minute\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11tokens_per_minute\x18\x04 \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10requests_per_day\x18\x05 \x01(\x03H\x02\x88\x01\x01\x12\x1b\n\x0etokens_per_day\x18\x06 \x01(\x03H\x03\x88\x01\x01\x12 \n\x13\x63oncurrent_requests\x18\x07 \x01(\x03H\x04\x88\x01\x01\x12\x0e\n\x06shadow\x18\x08 \x01(\x08\x12\x37\n\x0c\x66\x61ilure_mode\x18\t \x01(\x0e\x32!.capstan.auth.v1.LimitFailureMode\x12\x15\n\rburst_percent\x18\n \x01(\x05\x12\x1b\n\x0e\x63ount_rejected\x18\x0b \x01(\x08H\x05\x88\x01\x01\x42\x16\n\x14_requests_per_minuteB\x14\n\x12_tokens_per_minuteB\x13\n\x11_requests_per_dayB\x11\n\x0f_tokens_per_dayB\x16\n\x14_concurrent_requestsB\x11\n\x0f_count_rejected\"\x0e\n\x0cWatchRequest\"5\n\rWatchResponse\x12\x0f\n\x07key_ids\x18\x01 \x03(\t\x12\x13\n\x0bproject_ids\x18\x02 \x03(\t\"\x8e\x01\n\x10\x43reateKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0e\n\x06scopes\x18\x04 \x03(\t\x12/\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"0\n\x11\x43reateKeyResponse\x12\x0e\n\x06key_id\x18\x01 \x01(\t\x12\x0b\n\x03key\x18\x02 \x01(\t\";\n\x10RevokeKeyRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x0e\n\x06key_id\x18\x02 \x01(\t\"\x13\n\x11RevokeKeyResponse*\x90\x01\n\x10ModerationPolicy\x12!\n\x1dMODERATION_POLICY_UNSPECIFIED\x10\x00\x12\x19\n\x15MODERATION_POLICY_OFF\x10\x01\x12\x1e\n\x1aMODERATION_POLICY_ADVISORY\x10\x02\x12\x1e\n\x1aMODERATION_POLICY_REQUIRED\x10\x03*u\n\nLimitScope\x12\x1b\n\x17LIMIT_SCOPE_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIMIT_SCOPE_KEY\x10\x01\x12\x17\n\x13LIMIT_SCOPE_PROJECT\x10\x02\x12\x1c\n\x18LIMIT_SCOPE_ORGANIZATION\x10\x03*\x90\x01\n\x10LimitFailureMode\x12\"\n\x1eLIMIT_FAILURE_MODE_UNSPECIFIED\x10\x00\x12\x1b\n\x17LIMIT_FAILURE_MODE_OPEN\x10\x01\x12\x1c\n\x18LIMIT_FAILURE_MODE_LOCAL\x10\x02\x12\x1d\n\x19LIMIT_FAILURE_MODE_CLOSED\x10\x03*p\n\x07KeyKind\x12\x18\n\x14KEY_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15KEY_KIND_PROJECT_USER\x10\x01\x12\x1c\n\x18KEY_KIND_SERVICE_ACCOUNT\x10\x02\x12\x12\n\x0eKEY_KIND_ADMIN\x10\x03\x32\xdc\x02\n\x0b\x41uthService\x12[\n\x0c\x41uthenticate\x12$.capstan.auth.v1.AuthenticateRequest\x1a%.capstan.auth.v1.AuthenticateResponse\x12H\n\x05Watch\x12\x1d.capstan.auth.v1.WatchRequest\x1a\x1e.capstan.auth.v1.WatchResponse0\x01\x12R\n\tCreateKey\x12!.capstan.auth.v1.CreateKeyRequest\x1a\".capstan.auth.v1.CreateKeyResponse\x12R\n\tRevokeKey\x12!.capstan.auth.v1.RevokeKeyRequest\x1a\".capstan.auth.v1.RevokeKeyResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capstan.auth.v1.auth_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MODERATIONPOLICY']._serialized_start=1267
-  _globals['_MODERATIONPOLICY']._serialized_end=1411
-  _globals['_LIMITSCOPE']._serialized_start=1413
-  _globals['_LIMITSCOPE']._serialized_end=1530
+  _globals['_MODERATIONPOLICY']._serialized_start=1685
+  _globals['_MODERATIONPOLICY']._serialized_end=1829
+  _globals['_LIMITSCOPE']._serialized_start=1831
+  _globals['_LIMITSCOPE']._serialized_end=1948
+  _globals['_LIMITFAILUREMODE']._serialized_start=1951
+  _globals['_LIMITFAILUREMODE']._serialized_end=2095
+  _globals['_KEYKIND']._serialized_start=2097
+  _globals['_KEYKIND']._serialized_end=2209
   _globals['_AUTHENTICATEREQUEST']._serialized_start=144
   _globals['_AUTHENTICATEREQUEST']._serialized_end=186
   _globals['_AUTHENTICATERESPONSE']._serialized_start=188
@@ -45,21 +49,21 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHENTICATERESULT']._serialized_start=266
   _globals['_AUTHENTICATERESULT']._serialized_end=392
   _globals['_PRINCIPAL']._serialized_start=395
-  _globals['_PRINCIPAL']._serialized_end=731
-  _globals['_RATELIMIT']._serialized_start=734
-  _globals['_RATELIMIT']._serialized_end=916
-  _globals['_WATCHREQUEST']._serialized_start=918
-  _globals['_WATCHREQUEST']._serialized_end=932
-  _globals['_WATCHRESPONSE']._serialized_start=934
-  _globals['_WATCHRESPONSE']._serialized_end=987
-  _globals['_CREATEKEYREQUEST']._serialized_start=990
-  _globals['_CREATEKEYREQUEST']._serialized_end=1132
-  _globals['_CREATEKEYRESPONSE']._serialized_start=1134
-  _globals['_CREATEKEYRESPONSE']._serialized_end=1182
-  _globals['_REVOKEKEYREQUEST']._serialized_start=1184
-  _globals['_REVOKEKEYREQUEST']._serialized_end=1243
-  _globals['_REVOKEKEYRESPONSE']._serialized_start=1245
-  _globals['_REVOKEKEYRESPONSE']._serialized_end=1264
-  _globals['_AUTHSERVICE']._serialized_start=1533
-  _globals['_AUTHSERVICE']._serialized_end=1881
+  _globals['_PRINCIPAL']._serialized_end=847
+  _globals['_RATELIMIT']._serialized_start=850
+  _globals['_RATELIMIT']._serialized_end=1334
+  _globals['_WATCHREQUEST']._serialized_start=1336
+  _globals['_WATCHREQUEST']._serialized_end=1350
+  _globals['_WATCHRESPONSE']._serialized_start=1352
+  _globals['_WATCHRESPONSE']._serialized_end=1405
+  _globals['_CREATEKEYREQUEST']._serialized_start=1408
+  _globals['_CREATEKEYREQUEST']._serialized_end=1550
+  _globals['_CREATEKEYRESPONSE']._serialized_start=1552
+  _globals['_CREATEKEYRESPONSE']._serialized_end=1600
+  _globals['_REVOKEKEYREQUEST']._serialized_start=1602
+  _globals['_REVOKEKEYREQUEST']._serialized_end=1661
+  _globals['_REVOKEKEYRESPONSE']._serialized_start=1663
+  _globals['_REVOKEKEYRESPONSE']._serialized_end=1682
+  _globals['_AUTHSERVICE']._serialized_start=2212
+  _globals['_AUTHSERVICE']._serialized_end=2560
 # @@protoc_insertion_point(module_scope)

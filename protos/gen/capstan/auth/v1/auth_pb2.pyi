@@ -78,6 +78,62 @@ LIMIT_SCOPE_ORGANIZATION: LimitScope.ValueType  # 3
 """All projects of the organisation together."""
 Global___LimitScope: _TypeAlias = LimitScope  # noqa: Y015
 
+class _LimitFailureMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LimitFailureModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitFailureMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIMIT_FAILURE_MODE_UNSPECIFIED: _LimitFailureMode.ValueType  # 0
+    """As LOCAL."""
+    LIMIT_FAILURE_MODE_OPEN: _LimitFailureMode.ValueType  # 1
+    """Requests are let in and counted."""
+    LIMIT_FAILURE_MODE_LOCAL: _LimitFailureMode.ValueType  # 2
+    """Each gateway keeps to its share of the limit by a meter of its own."""
+    LIMIT_FAILURE_MODE_CLOSED: _LimitFailureMode.ValueType  # 3
+    """Requests are refused with 503."""
+
+class LimitFailureMode(_LimitFailureMode, metaclass=_LimitFailureModeEnumTypeWrapper):
+    """What a limit does while the meters cannot be asked."""
+
+LIMIT_FAILURE_MODE_UNSPECIFIED: LimitFailureMode.ValueType  # 0
+"""As LOCAL."""
+LIMIT_FAILURE_MODE_OPEN: LimitFailureMode.ValueType  # 1
+"""Requests are let in and counted."""
+LIMIT_FAILURE_MODE_LOCAL: LimitFailureMode.ValueType  # 2
+"""Each gateway keeps to its share of the limit by a meter of its own."""
+LIMIT_FAILURE_MODE_CLOSED: LimitFailureMode.ValueType  # 3
+"""Requests are refused with 503."""
+Global___LimitFailureMode: _TypeAlias = LimitFailureMode  # noqa: Y015
+
+class _KeyKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_KIND_UNSPECIFIED: _KeyKind.ValueType  # 0
+    """Treated as PROJECT_USER."""
+    KEY_KIND_PROJECT_USER: _KeyKind.ValueType  # 1
+    """The API, with the rights of a user in a project."""
+    KEY_KIND_SERVICE_ACCOUNT: _KeyKind.ValueType  # 2
+    """The API, with the rights of a service account in its project."""
+    KEY_KIND_ADMIN: _KeyKind.ValueType  # 3
+    """The administration, with the rights of a user in the organisation."""
+
+class KeyKind(_KeyKind, metaclass=_KeyKindEnumTypeWrapper):
+    """What a key opens."""
+
+KEY_KIND_UNSPECIFIED: KeyKind.ValueType  # 0
+"""Treated as PROJECT_USER."""
+KEY_KIND_PROJECT_USER: KeyKind.ValueType  # 1
+"""The API, with the rights of a user in a project."""
+KEY_KIND_SERVICE_ACCOUNT: KeyKind.ValueType  # 2
+"""The API, with the rights of a service account in its project."""
+KEY_KIND_ADMIN: KeyKind.ValueType  # 3
+"""The administration, with the rights of a user in the organisation."""
+Global___KeyKind: _TypeAlias = KeyKind  # noqa: Y015
+
 @_typing.final
 class AuthenticateRequest(_message.Message):
     """Keys to judge."""
@@ -176,23 +232,38 @@ class Principal(_message.Message):
     RATE_LIMITS_FIELD_NUMBER: _builtins.int
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     CACHE_TTL_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ROLE_FIELD_NUMBER: _builtins.int
+    DENIED_MODELS_FIELD_NUMBER: _builtins.int
+    ALLOWED_IPS_FIELD_NUMBER: _builtins.int
+    OPERATOR_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """"org-…"."""
     project_id: _builtins.str
-    """"proj_…"."""
+    """"proj_…"; empty for an admin key, which belongs to no project."""
     key_id: _builtins.str
     """"key_…". Safe to log."""
     owner_id: _builtins.str
     """"user-…" or "user-svc…" of the key's owner."""
     moderation_policy: Global___ModerationPolicy.ValueType
     """When the prompt is classified before it is served."""
+    kind: Global___KeyKind.ValueType
+    """What kind of key it is. An admin key opens nothing but the administration, where no other kind opens anything."""
+    role: _builtins.str
+    """Of the owner: "owner" or "member" of the project, "owner" or "reader" of the organisation for an admin key; empty
+    where the rights come by groups and roles alone. For people: `scopes` says what the key may do.
+    """
+    operator: _builtins.bool
+    """Whether an admin key may administer organisations other than its own."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """What the key may do, e.g. "model.request"; "*" means everything a project key can do."""
+        """What the key may do, e.g. "model.request"; "*" means everything a key of this kind can do, none means nothing. What
+        the key's owner may not do now is not among them.
+        """
 
     @_builtins.property
     def allowed_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Models the project may use; empty means all."""
+        """Models the key and its project may use; empty means all but `denied_models`."""
 
     @_builtins.property
     def rate_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateLimit]:
@@ -205,6 +276,14 @@ class Principal(_message.Message):
     @_builtins.property
     def cache_ttl(self) -> _duration_pb2.Duration:
         """How long the answer may be cached without a Watch stream."""
+
+    @_builtins.property
+    def denied_models(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Models that may not be used, also those among `allowed_models`."""
+
+    @_builtins.property
+    def allowed_ips(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Networks that the key works from, such as "10.0.0.0/8" or "2001:db8::1/128"; empty: from everywhere."""
 
     def __init__(
         self,
@@ -219,10 +298,15 @@ class Principal(_message.Message):
         rate_limits: _abc.Iterable[Global___RateLimit] | None = ...,
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         cache_ttl: _duration_pb2.Duration | None = ...,
+        kind: Global___KeyKind.ValueType = ...,
+        role: _builtins.str = ...,
+        denied_models: _abc.Iterable[_builtins.str] | None = ...,
+        allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
+        operator: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cache_ttl", b"cache_ttl", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_models", b"allowed_models", "cache_ttl", b"cache_ttl", "expire_time", b"expire_time", "key_id", b"key_id", "moderation_policy", b"moderation_policy", "organization_id", b"organization_id", "owner_id", b"owner_id", "project_id", b"project_id", "rate_limits", b"rate_limits", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_ips", b"allowed_ips", "allowed_models", b"allowed_models", "cache_ttl", b"cache_ttl", "denied_models", b"denied_models", "expire_time", b"expire_time", "key_id", b"key_id", "kind", b"kind", "moderation_policy", b"moderation_policy", "operator", b"operator", "organization_id", b"organization_id", "owner_id", b"owner_id", "project_id", b"project_id", "rate_limits", b"rate_limits", "role", b"role", "scopes", b"scopes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -238,6 +322,13 @@ class RateLimit(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_MINUTE_FIELD_NUMBER: _builtins.int
     TOKENS_PER_MINUTE_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_DAY_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_DAY_FIELD_NUMBER: _builtins.int
+    CONCURRENT_REQUESTS_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    FAILURE_MODE_FIELD_NUMBER: _builtins.int
+    BURST_PERCENT_FIELD_NUMBER: _builtins.int
+    COUNT_REJECTED_FIELD_NUMBER: _builtins.int
     scope: Global___LimitScope.ValueType
     """Whom it binds."""
     model: _builtins.str
@@ -246,6 +337,20 @@ class RateLimit(_message.Message):
     """Requests a minute; 0: none allowed; unset: no limit."""
     tokens_per_minute: _builtins.int
     """Tokens a minute; 0: none allowed; unset: no limit."""
+    requests_per_day: _builtins.int
+    """Requests a day, which begins at midnight UTC; 0: none allowed; unset: no limit."""
+    tokens_per_day: _builtins.int
+    """Tokens a day, which begins at midnight UTC; 0: none allowed; unset: no limit."""
+    concurrent_requests: _builtins.int
+    """Requests under way at once; 0: none allowed; unset: no limit."""
+    shadow: _builtins.bool
+    """Counted and reported to operators, never refusing and never told to clients. Unset: false."""
+    failure_mode: Global___LimitFailureMode.ValueType
+    """What holds while the meters cannot be asked. Unset: as LOCAL."""
+    burst_percent: _builtins.int
+    """How much of a minute's limit may come at once, 1 to 100 percent of it. Unset (0): 100."""
+    count_rejected: _builtins.bool
+    """Whether a refused request counts too, with a hundredth of a request against requests a minute. Unset: true."""
     def __init__(
         self,
         *,
@@ -253,17 +358,40 @@ class RateLimit(_message.Message):
         model: _builtins.str = ...,
         requests_per_minute: _builtins.int | None = ...,
         tokens_per_minute: _builtins.int | None = ...,
+        requests_per_day: _builtins.int | None = ...,
+        tokens_per_day: _builtins.int | None = ...,
+        concurrent_requests: _builtins.int | None = ...,
+        shadow: _builtins.bool = ...,
+        failure_mode: Global___LimitFailureMode.ValueType = ...,
+        burst_percent: _builtins.int = ...,
+        count_rejected: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute", "_tokens_per_minute", b"_tokens_per_minute", "requests_per_minute", b"requests_per_minute", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests", "_count_rejected", b"_count_rejected", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "_tokens_per_day", b"_tokens_per_day", "_tokens_per_minute", b"_tokens_per_minute", "concurrent_requests", b"concurrent_requests", "count_rejected", b"count_rejected", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "tokens_per_day", b"tokens_per_day", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute", "_tokens_per_minute", b"_tokens_per_minute", "model", b"model", "requests_per_minute", b"requests_per_minute", "scope", b"scope", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests", "_count_rejected", b"_count_rejected", "_requests_per_day", b"_requests_per_day", "_requests_per_minute", b"_requests_per_minute", "_tokens_per_day", b"_tokens_per_day", "_tokens_per_minute", b"_tokens_per_minute", "burst_percent", b"burst_percent", "concurrent_requests", b"concurrent_requests", "count_rejected", b"count_rejected", "failure_mode", b"failure_mode", "model", b"model", "requests_per_day", b"requests_per_day", "requests_per_minute", b"requests_per_minute", "scope", b"scope", "shadow", b"shadow", "tokens_per_day", b"tokens_per_day", "tokens_per_minute", b"tokens_per_minute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__concurrent_requests: _TypeAlias = _typing.Literal["concurrent_requests"]  # noqa: Y015
+    _WhichOneofArgType__concurrent_requests: _TypeAlias = _typing.Literal["_concurrent_requests", b"_concurrent_requests"]  # noqa: Y015
+    _WhichOneofReturnType__count_rejected: _TypeAlias = _typing.Literal["count_rejected"]  # noqa: Y015
+    _WhichOneofArgType__count_rejected: _TypeAlias = _typing.Literal["_count_rejected", b"_count_rejected"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_day: _TypeAlias = _typing.Literal["requests_per_day"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_day: _TypeAlias = _typing.Literal["_requests_per_day", b"_requests_per_day"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_minute: _TypeAlias = _typing.Literal["requests_per_minute"]  # noqa: Y015
     _WhichOneofArgType__requests_per_minute: _TypeAlias = _typing.Literal["_requests_per_minute", b"_requests_per_minute"]  # noqa: Y015
+    _WhichOneofReturnType__tokens_per_day: _TypeAlias = _typing.Literal["tokens_per_day"]  # noqa: Y015
+    _WhichOneofArgType__tokens_per_day: _TypeAlias = _typing.Literal["_tokens_per_day", b"_tokens_per_day"]  # noqa: Y015
     _WhichOneofReturnType__tokens_per_minute: _TypeAlias = _typing.Literal["tokens_per_minute"]  # noqa: Y015
     _WhichOneofArgType__tokens_per_minute: _TypeAlias = _typing.Literal["_tokens_per_minute", b"_tokens_per_minute"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__concurrent_requests) -> _WhichOneofReturnType__concurrent_requests | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__count_rejected) -> _WhichOneofReturnType__count_rejected | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_day) -> _WhichOneofReturnType__requests_per_day | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_minute) -> _WhichOneofReturnType__requests_per_minute | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_day) -> _WhichOneofReturnType__tokens_per_day | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_minute) -> _WhichOneofReturnType__tokens_per_minute | None: ...
 

@@ -38,6 +38,8 @@ class _EndpointEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Endpoint.Val
     """/v1/embeddings"""
     ENDPOINT_RESPONSES: _Endpoint.ValueType  # 4
     """/v1/responses"""
+    ENDPOINT_MODERATIONS: _Endpoint.ValueType  # 5
+    """/v1/moderations, free of charge"""
 
 class Endpoint(_Endpoint, metaclass=_EndpointEnumTypeWrapper):
     """Which API was used."""
@@ -52,6 +54,8 @@ ENDPOINT_EMBEDDINGS: Endpoint.ValueType  # 3
 """/v1/embeddings"""
 ENDPOINT_RESPONSES: Endpoint.ValueType  # 4
 """/v1/responses"""
+ENDPOINT_MODERATIONS: Endpoint.ValueType  # 5
+"""/v1/moderations, free of charge"""
 Global___Endpoint: _TypeAlias = Endpoint  # noqa: Y015
 
 class _Outcome:
@@ -72,6 +76,8 @@ class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Outcome.Value
     """The engine failed after the first byte: nothing is charged."""
     OUTCOME_SERVER_ERROR: _Outcome.ValueType  # 5
     """A fault of ours before the first byte: nothing is charged."""
+    OUTCOME_RECOVERED: _Outcome.ValueType  # 6
+    """Its gateway died: what the engine counted is charged, or else what was delivered at the last checkpoint."""
 
 class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
     """How a request ended; decides what is charged."""
@@ -88,6 +94,8 @@ OUTCOME_ENGINE_ERROR: Outcome.ValueType  # 4
 """The engine failed after the first byte: nothing is charged."""
 OUTCOME_SERVER_ERROR: Outcome.ValueType  # 5
 """A fault of ours before the first byte: nothing is charged."""
+OUTCOME_RECOVERED: Outcome.ValueType  # 6
+"""Its gateway died: what the engine counted is charged, or else what was delivered at the last checkpoint."""
 Global___Outcome: _TypeAlias = Outcome  # noqa: Y015
 
 class _ReceiptStatus:
@@ -160,6 +168,9 @@ class UsageEvent(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     USAGE_ESTIMATED_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    SERVICE_TIER_FIELD_NUMBER: _builtins.int
+    PRICE_VERSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…", the idempotency key."""
     organization_id: _builtins.str
@@ -178,6 +189,14 @@ class UsageEvent(_message.Message):
     """How it ended."""
     usage_estimated: _builtins.bool
     """True when the counts were estimated because the engine died."""
+    batch: _builtins.bool
+    """True when the request was part of a batch, which has its own multiplier."""
+    service_tier: _builtins.str
+    """Tier it was served in ("default", "flex", "priority", …); empty: "default"."""
+    price_version: _builtins.int
+    """Version of the price book that the request was admitted at; 0, or a version without this model: the one in force
+    at `start_time`.
+    """
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """When the request was admitted; decides price version and billing period."""
@@ -205,10 +224,13 @@ class UsageEvent(_message.Message):
         usage: _usage_pb2.TokenUsage | None = ...,
         outcome: Global___Outcome.ValueType = ...,
         usage_estimated: _builtins.bool = ...,
+        batch: _builtins.bool = ...,
+        service_tier: _builtins.str = ...,
+        price_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["finish_time", b"finish_time", "start_time", b"start_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint", "finish_time", b"finish_time", "key_id", b"key_id", "model", b"model", "organization_id", b"organization_id", "outcome", b"outcome", "owner_id", b"owner_id", "project_id", b"project_id", "request_id", b"request_id", "start_time", b"start_time", "usage", b"usage", "usage_estimated", b"usage_estimated"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "endpoint", b"endpoint", "finish_time", b"finish_time", "key_id", b"key_id", "model", b"model", "organization_id", b"organization_id", "outcome", b"outcome", "owner_id", b"owner_id", "price_version", b"price_version", "project_id", b"project_id", "request_id", b"request_id", "service_tier", b"service_tier", "start_time", b"start_time", "usage", b"usage", "usage_estimated", b"usage_estimated"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -381,12 +403,34 @@ class Price(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class TierPermillesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     MODEL_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     INPUT_PICOUSD_FIELD_NUMBER: _builtins.int
     CACHED_INPUT_PICOUSD_FIELD_NUMBER: _builtins.int
     OUTPUT_PICOUSD_FIELD_NUMBER: _builtins.int
+    BATCH_PERMILLE_FIELD_NUMBER: _builtins.int
+    TIER_PERMILLES_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Served name, or "*" for every model without its own."""
     version: _builtins.int
@@ -397,9 +441,15 @@ class Price(_message.Message):
     """Price of a cached prompt token, pico-dollars."""
     output_picousd: _builtins.int
     """Price of a generated token, pico-dollars."""
+    batch_permille: _builtins.int
+    """What a request in a batch costs of the above, per mille (1,000: the same)."""
     @_builtins.property
     def effective_time(self) -> _timestamp_pb2.Timestamp:
         """From when on it holds."""
+
+    @_builtins.property
+    def tier_permilles(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """What a request in a service tier costs, per mille, by the tier's name. A tier that is not named costs 1,000."""
 
     def __init__(
         self,
@@ -410,10 +460,12 @@ class Price(_message.Message):
         input_picousd: _builtins.int = ...,
         cached_input_picousd: _builtins.int = ...,
         output_picousd: _builtins.int = ...,
+        batch_permille: _builtins.int = ...,
+        tier_permilles: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cached_input_picousd", b"cached_input_picousd", "effective_time", b"effective_time", "input_picousd", b"input_picousd", "model", b"model", "output_picousd", b"output_picousd", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_permille", b"batch_permille", "cached_input_picousd", b"cached_input_picousd", "effective_time", b"effective_time", "input_picousd", b"input_picousd", "model", b"model", "output_picousd", b"output_picousd", "tier_permilles", b"tier_permilles", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The request alone is larger than the limit; waiting never helps. Metadata: `dimension`, `limit`, `requested`."""
     ERROR_REASON_QUOTA_EXHAUSTED: _ErrorReason.ValueType  # 22
     """The money is spent. Metadata: `budget` ("credit", "organization" or "project")."""
+    ERROR_REASON_BUDGET_UNKNOWN: _ErrorReason.ValueType  # 23
+    """What was spent of a budget is not known here, so nothing may be spent now. Metadata: `budgets` (each
+    "subject_id/period_id", comma separated).
+    """
     ERROR_REASON_MODEL_NOT_FOUND: _ErrorReason.ValueType  # 30
     """No such model, or the caller may not see it. Metadata: `model`."""
     ERROR_REASON_MODEL_KIND_MISMATCH: _ErrorReason.ValueType  # 31
@@ -114,6 +118,10 @@ ERROR_REASON_REQUEST_TOO_LARGE_FOR_LIMIT: ErrorReason.ValueType  # 21
 """The request alone is larger than the limit; waiting never helps. Metadata: `dimension`, `limit`, `requested`."""
 ERROR_REASON_QUOTA_EXHAUSTED: ErrorReason.ValueType  # 22
 """The money is spent. Metadata: `budget` ("credit", "organization" or "project")."""
+ERROR_REASON_BUDGET_UNKNOWN: ErrorReason.ValueType  # 23
+"""What was spent of a budget is not known here, so nothing may be spent now. Metadata: `budgets` (each
+"subject_id/period_id", comma separated).
+"""
 ERROR_REASON_MODEL_NOT_FOUND: ErrorReason.ValueType  # 30
 """No such model, or the caller may not see it. Metadata: `model`."""
 ERROR_REASON_MODEL_KIND_MISMATCH: ErrorReason.ValueType  # 31

@@ -33,6 +33,14 @@ class _DimensionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Dimension.V
     """Requests per minute."""
     DIMENSION_TOKENS_PER_MINUTE: _Dimension.ValueType  # 2
     """Tokens per minute, prompt and completion."""
+    DIMENSION_REQUESTS_PER_DAY: _Dimension.ValueType  # 3
+    """Requests per day, which begins at midnight UTC."""
+    DIMENSION_TOKENS_PER_DAY: _Dimension.ValueType  # 4
+    """Tokens per day, prompt and completion."""
+    DIMENSION_CONCURRENT_REQUESTS: _Dimension.ValueType  # 5
+    """Requests under way at once. Each is a lease of 30 s, renewed while it runs and given back when it is settled."""
+    DIMENSION_MONEY: _Dimension.ValueType  # 6
+    """Nano-dollars posted to and held of a budget. Does not drain."""
 
 class Dimension(_Dimension, metaclass=_DimensionEnumTypeWrapper):
     """What a meter counts."""
@@ -43,6 +51,14 @@ DIMENSION_REQUESTS_PER_MINUTE: Dimension.ValueType  # 1
 """Requests per minute."""
 DIMENSION_TOKENS_PER_MINUTE: Dimension.ValueType  # 2
 """Tokens per minute, prompt and completion."""
+DIMENSION_REQUESTS_PER_DAY: Dimension.ValueType  # 3
+"""Requests per day, which begins at midnight UTC."""
+DIMENSION_TOKENS_PER_DAY: Dimension.ValueType  # 4
+"""Tokens per day, prompt and completion."""
+DIMENSION_CONCURRENT_REQUESTS: Dimension.ValueType  # 5
+"""Requests under way at once. Each is a lease of 30 s, renewed while it runs and given back when it is settled."""
+DIMENSION_MONEY: Dimension.ValueType  # 6
+"""Nano-dollars posted to and held of a budget. Does not drain."""
 Global___Dimension: _TypeAlias = Dimension  # noqa: Y015
 
 @_typing.final
@@ -79,17 +95,24 @@ class ReserveItem(_message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     CHARGES_FIELD_NUMBER: _builtins.int
     HOLD_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…", made by the gateway. Required."""
     organization_id: _builtins.str
     """Organisation: all its meters live together. Required."""
+    granted: _builtins.bool
+    """Charged whatever the meters say, because the request was let in already: by a gateway alone while the meters could
+    not be asked, or before the store was lost. Never refused. Unset: false.
+    """
     @_builtins.property
     def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Charge]:
         """One to 16 charges, each against another meter."""
 
     @_builtins.property
     def hold(self) -> _duration_pb2.Duration:
-        """How long an unsettled reservation can still be settled, 1 s to 1 h. Unset: 15 min. The meters drain without it."""
+        """How long an unsettled reservation can still be settled, 1 s to 1 h. Unset: 15 min. The meters drain without it.
+        Money that is held is free again after it; what was spent can be settled for a day longer.
+        """
 
     def __init__(
         self,
@@ -98,10 +121,11 @@ class ReserveItem(_message.Message):
         organization_id: _builtins.str = ...,
         charges: _abc.Iterable[Global___Charge] | None = ...,
         hold: _duration_pb2.Duration | None = ...,
+        granted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "hold", b"hold", "organization_id", b"organization_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "granted", b"granted", "hold", b"hold", "organization_id", b"organization_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,6 +142,10 @@ class Charge(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    SHADOW_FIELD_NUMBER: _builtins.int
+    BURST_PERCENT_FIELD_NUMBER: _builtins.int
+    COUNT_REJECTED_FIELD_NUMBER: _builtins.int
+    BUDGET_FIELD_NUMBER: _builtins.int
     dimension: Global___Dimension.ValueType
     """What is counted."""
     subject_id: _builtins.str
@@ -125,9 +153,21 @@ class Charge(_message.Message):
     model: _builtins.str
     """Model whose meter it is."""
     limit: _builtins.int
-    """Units per window (a minute), 0 or greater."""
+    """Units per window (a minute or a day), requests at once, or nano-dollars in all; 0 or greater. Rates and counts above
+    10^12 count as that; money is at most 9 * 10^15 (9 million dollars), above which INVALID_ARGUMENT.
+    """
     cost: _builtins.int
-    """Units this request is thought to cost, 0 or greater."""
+    """Units this request is thought to cost, 0 or greater. At most 10^12; nano-dollars at most 9 * 10^15."""
+    shadow: _builtins.bool
+    """Counted and never refusing. A rate counts only what would have fitted, as if it were enforced. Unset: false."""
+    burst_percent: _builtins.int
+    """How much of a minute's limit may come at once, 1 to 100 percent of it. Unset (0): 100. Of no meaning for others."""
+    count_rejected: _builtins.bool
+    """A refused request counts too, with a hundredth of a unit. Only for requests per minute. Unset: false."""
+    @_builtins.property
+    def budget(self) -> Global___Budget:
+        """Required for money, of no meaning for others."""
+
     def __init__(
         self,
         *,
@@ -136,14 +176,54 @@ class Charge(_message.Message):
         model: _builtins.str = ...,
         limit: _builtins.int = ...,
         cost: _builtins.int = ...,
+        shadow: _builtins.bool = ...,
+        burst_percent: _builtins.int = ...,
+        count_rejected: _builtins.bool = ...,
+        budget: Global___Budget | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost", "dimension", b"dimension", "limit", b"limit", "model", b"model", "subject_id", b"subject_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget", "burst_percent", b"burst_percent", "cost", b"cost", "count_rejected", b"count_rejected", "dimension", b"dimension", "limit", b"limit", "model", b"model", "shadow", b"shadow", "subject_id", b"subject_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Charge: _TypeAlias = Charge  # noqa: Y015
+
+@_typing.final
+class Budget(_message.Message):
+    """Which money is meant. Together with the charge's subject it names a meter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PERIOD_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SEED_NANOUSD_FIELD_NUMBER: _builtins.int
+    period_id: _builtins.str
+    """Period whose spending counts, e.g. "2026-11"; a prepaid credit has one of its own, e.g. "credit". 1 to 64 letters,
+    digits, '_', '.' or '-'. A new period is a new meter: nothing is ever reset.
+    """
+    kind: _builtins.str
+    """Which limit it is, told when it refuses: "credit", "organization" or "project"."""
+    seed_nanousd: _builtins.int
+    """What billing has posted to the period so far, nano-dollars. Taken only where nothing is known yet. Unset: a budget of
+    which nothing is known is refused with BUDGET_UNKNOWN.
+    """
+    def __init__(
+        self,
+        *,
+        period_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        seed_nanousd: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd", "kind", b"kind", "period_id", b"period_id", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed_nanousd: _TypeAlias = _typing.Literal["seed_nanousd"]  # noqa: Y015
+    _WhichOneofArgType__seed_nanousd: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed_nanousd) -> _WhichOneofReturnType__seed_nanousd | None: ...
+
+Global___Budget: _TypeAlias = Budget  # noqa: Y015
 
 @_typing.final
 class ReserveResponse(_message.Message):
@@ -179,7 +259,9 @@ class ReserveResult(_message.Message):
     METERS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def refusal(self) -> _errors_pb2.Failure:
-        """Unset when reserved; else RATE_LIMITED or REQUEST_TOO_LARGE_FOR_LIMIT, with nothing charged."""
+        """Unset when reserved; else RATE_LIMITED, REQUEST_TOO_LARGE_FOR_LIMIT, QUOTA_EXHAUSTED or BUDGET_UNKNOWN, with nothing
+        charged (but for `count_rejected`).
+        """
 
     @_builtins.property
     def meters(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeterState]:
@@ -209,15 +291,18 @@ class MeterState(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     REMAINING_FIELD_NUMBER: _builtins.int
     RESET_FIELD_NUMBER: _builtins.int
+    EXCEEDED_FIELD_NUMBER: _builtins.int
     dimension: Global___Dimension.ValueType
     """What is counted."""
     limit: _builtins.int
     """Units per window."""
     remaining: _builtins.int
     """Units that fit now, 0 or greater."""
+    exceeded: _builtins.bool
+    """True when the charge did not fit: it refused, or would have if it were no shadow."""
     @_builtins.property
     def reset(self) -> _duration_pb2.Duration:
-        """Time until the meter is empty again."""
+        """Time until the meter is empty again; until midnight UTC for a day's; 0 for running requests and money."""
 
     def __init__(
         self,
@@ -226,10 +311,11 @@ class MeterState(_message.Message):
         limit: _builtins.int = ...,
         remaining: _builtins.int = ...,
         reset: _duration_pb2.Duration | None = ...,
+        exceeded: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reset", b"reset"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "limit", b"limit", "remaining", b"remaining", "reset", b"reset"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimension", b"dimension", "exceeded", b"exceeded", "limit", b"limit", "remaining", b"remaining", "reset", b"reset"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -268,22 +354,26 @@ class SettleItem(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     TOKENS_FIELD_NUMBER: _builtins.int
+    AMOUNT_NANOUSD_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…"."""
     organization_id: _builtins.str
     """Organisation given at Reserve."""
     tokens: _builtins.int
     """Tokens really used, 0 or greater. Requests are not given back."""
+    amount_nanousd: _builtins.int
+    """Money really spent, nano-dollars, 0 to 9 * 10^15: posted to every budget of the reservation instead of what was held."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         organization_id: _builtins.str = ...,
         tokens: _builtins.int = ...,
+        amount_nanousd: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "request_id", b"request_id", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount_nanousd", b"amount_nanousd", "organization_id", b"organization_id", "request_id", b"request_id", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -334,3 +424,149 @@ class SettleResult(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettleResult: _TypeAlias = SettleResult  # noqa: Y015
+
+@_typing.final
+class RenewRequest(_message.Message):
+    """Which requests still run."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___RenewItem]:
+        """One to 1,000 items."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___RenewItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewRequest: _TypeAlias = RenewRequest  # noqa: Y015
+
+@_typing.final
+class RenewItem(_message.Message):
+    """One running request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """"req_…"."""
+    organization_id: _builtins.str
+    """Organisation given at Reserve."""
+    tokens: _builtins.int
+    """Tokens used so far, 0 or greater. What exceeds the reservation is charged now."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        organization_id: _builtins.str = ...,
+        tokens: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "request_id", b"request_id", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewItem: _TypeAlias = RenewItem  # noqa: Y015
+
+@_typing.final
+class RenewResponse(_message.Message):
+    """What became of the items."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___RenewResult]:
+        """One result per item, in the items' order."""
+
+    def __init__(
+        self,
+        *,
+        results: _abc.Iterable[Global___RenewResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewResponse: _TypeAlias = RenewResponse  # noqa: Y015
+
+@_typing.final
+class RenewResult(_message.Message):
+    """One item's outcome."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOST_FIELD_NUMBER: _builtins.int
+    lost: _builtins.bool
+    """True when nothing is known of the request, not even that it was settled: the store was lost. Reserve it again, as
+    granted.
+    """
+    def __init__(
+        self,
+        *,
+        lost: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lost", b"lost"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RenewResult: _TypeAlias = RenewResult  # noqa: Y015
+
+@_typing.final
+class HeartbeatRequest(_message.Message):
+    """Who lives."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATEWAY_ID_FIELD_NUMBER: _builtins.int
+    gateway_id: _builtins.str
+    """This gateway among all. 1 to 256 letters, digits, '_', '.' or '-'."""
+    def __init__(
+        self,
+        *,
+        gateway_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway_id", b"gateway_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatRequest: _TypeAlias = HeartbeatRequest  # noqa: Y015
+
+@_typing.final
+class HeartbeatResponse(_message.Message):
+    """How many live."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GATEWAY_COUNT_FIELD_NUMBER: _builtins.int
+    gateway_count: _builtins.int
+    """Gateways heard of in the last 10 s, this one included: 1 or greater."""
+    def __init__(
+        self,
+        *,
+        gateway_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gateway_count", b"gateway_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeartbeatResponse: _TypeAlias = HeartbeatResponse  # noqa: Y015

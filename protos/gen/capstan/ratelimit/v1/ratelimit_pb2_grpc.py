@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RatelimitServiceStub:
-    """Keeps meters (GCRA: a level that drains at the limit's rate) in Valkey. The clock is Valkey's, never a caller's.
+    """Keeps meters (GCRA: a level that drains at the limit's rate), counters of the calendar day, leases of running requests
+    and what was spent of budgets, all in Valkey. The clock is Valkey's, never a caller's.
     """
 
     def __init__(self, channel):
@@ -45,10 +46,21 @@ class RatelimitServiceStub:
                 request_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleRequest.SerializeToString,
                 response_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleResponse.FromString,
                 _registered_method=True)
+        self.Renew = channel.unary_unary(
+                '/capstan.ratelimit.v1.RatelimitService/Renew',
+                request_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewRequest.SerializeToString,
+                response_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewResponse.FromString,
+                _registered_method=True)
+        self.Heartbeat = channel.unary_unary(
+                '/capstan.ratelimit.v1.RatelimitService/Heartbeat',
+                request_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatRequest.SerializeToString,
+                response_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatResponse.FromString,
+                _registered_method=True)
 
 
 class RatelimitServiceServicer:
-    """Keeps meters (GCRA: a level that drains at the limit's rate) in Valkey. The clock is Valkey's, never a caller's.
+    """Keeps meters (GCRA: a level that drains at the limit's rate), counters of the calendar day, leases of running requests
+    and what was spent of budgets, all in Valkey. The clock is Valkey's, never a caller's.
     """
 
     def Reserve(self, request, context):
@@ -68,6 +80,22 @@ class RatelimitServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Renew(self, request, context):
+        """Renew keeps the leases of running requests for another 30 s and raises reservations that were exceeded, so that a
+        long answer is charged while it runs. To be called every 10 s. Idempotent. Errors: as Reserve.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Heartbeat(self, request, context):
+        """Heartbeat says that a gateway lives, and answers how many do: one that has to go on alone then knows its share.
+        Idempotent. Errors: INVALID_ARGUMENT (`gateway_id`), UNAVAILABLE (Valkey is away).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RatelimitServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -81,6 +109,16 @@ def add_RatelimitServiceServicer_to_server(servicer, server):
                     request_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleRequest.FromString,
                     response_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleResponse.SerializeToString,
             ),
+            'Renew': grpc.unary_unary_rpc_method_handler(
+                    servicer.Renew,
+                    request_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewRequest.FromString,
+                    response_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewResponse.SerializeToString,
+            ),
+            'Heartbeat': grpc.unary_unary_rpc_method_handler(
+                    servicer.Heartbeat,
+                    request_deserializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatRequest.FromString,
+                    response_serializer=capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'capstan.ratelimit.v1.RatelimitService', rpc_method_handlers)
@@ -90,7 +128,8 @@ def add_RatelimitServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RatelimitService:
-    """Keeps meters (GCRA: a level that drains at the limit's rate) in Valkey. The clock is Valkey's, never a caller's.
+    """Keeps meters (GCRA: a level that drains at the limit's rate), counters of the calendar day, leases of running requests
+    and what was spent of budgets, all in Valkey. The clock is Valkey's, never a caller's.
     """
 
     @staticmethod
@@ -137,6 +176,60 @@ class RatelimitService:
             '/capstan.ratelimit.v1.RatelimitService/Settle',
             capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleRequest.SerializeToString,
             capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.SettleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Renew(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.ratelimit.v1.RatelimitService/Renew',
+            capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewRequest.SerializeToString,
+            capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.RenewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Heartbeat(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.ratelimit.v1.RatelimitService/Heartbeat',
+            capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatRequest.SerializeToString,
+            capstan_dot_ratelimit_dot_v1_dot_ratelimit__pb2.HeartbeatResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RatelimitServiceStub:
-    """Keeps meters (GCRA: a level that drains at the limit's rate) in Valkey. The clock is Valkey's, never a caller's."""
+    """Keeps meters (GCRA: a level that drains at the limit's rate), counters of the calendar day, leases of running requests
+    and what was spent of budgets, all in Valkey. The clock is Valkey's, never a caller's.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Reserve: _aio.UnaryUnaryMultiCallable[_ratelimit_pb2.ReserveRequest, _ratelimit_pb2.ReserveResponse]
@@ -25,9 +27,19 @@ class RatelimitServiceStub:
     """Settle replaces reserved costs by actual ones. Idempotent by `request_id`: only the first time has an effect. A
     cost above its reservation becomes debt that later requests wait for. Errors: as Reserve.
     """
+    Renew: _aio.UnaryUnaryMultiCallable[_ratelimit_pb2.RenewRequest, _ratelimit_pb2.RenewResponse]
+    """Renew keeps the leases of running requests for another 30 s and raises reservations that were exceeded, so that a
+    long answer is charged while it runs. To be called every 10 s. Idempotent. Errors: as Reserve.
+    """
+    Heartbeat: _aio.UnaryUnaryMultiCallable[_ratelimit_pb2.HeartbeatRequest, _ratelimit_pb2.HeartbeatResponse]
+    """Heartbeat says that a gateway lives, and answers how many do: one that has to go on alone then knows its share.
+    Idempotent. Errors: INVALID_ARGUMENT (`gateway_id`), UNAVAILABLE (Valkey is away).
+    """
 
 class RatelimitServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Keeps meters (GCRA: a level that drains at the limit's rate) in Valkey. The clock is Valkey's, never a caller's."""
+    """Keeps meters (GCRA: a level that drains at the limit's rate), counters of the calendar day, leases of running requests
+    and what was spent of budgets, all in Valkey. The clock is Valkey's, never a caller's.
+    """
 
     @_abc_1.abstractmethod
     def Reserve(
@@ -48,6 +60,26 @@ class RatelimitServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_ratelimit_pb2.SettleResponse]:
         """Settle replaces reserved costs by actual ones. Idempotent by `request_id`: only the first time has an effect. A
         cost above its reservation becomes debt that later requests wait for. Errors: as Reserve.
+        """
+
+    @_abc_1.abstractmethod
+    def Renew(
+        self,
+        request: _ratelimit_pb2.RenewRequest,
+        context: _aio.ServicerContext[_ratelimit_pb2.RenewRequest, _abc.Awaitable[_ratelimit_pb2.RenewResponse]],
+    ) -> _abc.Awaitable[_ratelimit_pb2.RenewResponse]:
+        """Renew keeps the leases of running requests for another 30 s and raises reservations that were exceeded, so that a
+        long answer is charged while it runs. To be called every 10 s. Idempotent. Errors: as Reserve.
+        """
+
+    @_abc_1.abstractmethod
+    def Heartbeat(
+        self,
+        request: _ratelimit_pb2.HeartbeatRequest,
+        context: _aio.ServicerContext[_ratelimit_pb2.HeartbeatRequest, _abc.Awaitable[_ratelimit_pb2.HeartbeatResponse]],
+    ) -> _abc.Awaitable[_ratelimit_pb2.HeartbeatResponse]:
+        """Heartbeat says that a gateway lives, and answers how many do: one that has to go on alone then knows its share.
+        Idempotent. Errors: INVALID_ARGUMENT (`gateway_id`), UNAVAILABLE (Valkey is away).
         """
 
 def add_RatelimitServiceServicer_to_server(servicer: RatelimitServiceServicer, server: _aio.Server) -> None: ...

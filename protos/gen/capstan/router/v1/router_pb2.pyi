@@ -22,6 +22,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ServiceClass:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ServiceClassEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServiceClass.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SERVICE_CLASS_UNSPECIFIED: _ServiceClass.ValueType  # 0
+    """Treated as DEFAULT."""
+    SERVICE_CLASS_PRIORITY: _ServiceClass.ValueType  # 1
+    """Before all others."""
+    SERVICE_CLASS_DEFAULT: _ServiceClass.ValueType  # 2
+    """The normal one."""
+    SERVICE_CLASS_FLEX: _ServiceClass.ValueType  # 3
+    """After the normal one."""
+    SERVICE_CLASS_BATCH: _ServiceClass.ValueType  # 4
+    """After all others."""
+
+class ServiceClass(_ServiceClass, metaclass=_ServiceClassEnumTypeWrapper):
+    """How urgent a request is. Waiting makes every class more urgent, so none starves."""
+
+SERVICE_CLASS_UNSPECIFIED: ServiceClass.ValueType  # 0
+"""Treated as DEFAULT."""
+SERVICE_CLASS_PRIORITY: ServiceClass.ValueType  # 1
+"""Before all others."""
+SERVICE_CLASS_DEFAULT: ServiceClass.ValueType  # 2
+"""The normal one."""
+SERVICE_CLASS_FLEX: ServiceClass.ValueType  # 3
+"""After the normal one."""
+SERVICE_CLASS_BATCH: ServiceClass.ValueType  # 4
+"""After all others."""
+Global___ServiceClass: _TypeAlias = ServiceClass  # noqa: Y015
+
 class _ModelKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -114,6 +146,13 @@ class PlaceItem(_message.Message):
     PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
     COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
     EXCLUDED_REPLICA_IDS_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
+    PREFIX_HASHES_FIELD_NUMBER: _builtins.int
+    SESSION_HASH_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    SERVICE_CLASS_FIELD_NUMBER: _builtins.int
+    BODY_HASH_FIELD_NUMBER: _builtins.int
+    NO_FALLBACK_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…". Required."""
     model: _builtins.str
@@ -124,9 +163,29 @@ class PlaceItem(_message.Message):
     """Tokens the prompt is thought to have, 0 or greater."""
     completion_tokens: _builtins.int
     """Tokens that may be generated, 0 or greater."""
+    organization_id: _builtins.str
+    """Who asks, for fairness in the queue; empty: all such requests are one tenant's."""
+    session_hash: _builtins.int
+    """Hash of the client's name for its session; 0: it gave none."""
+    adapter: _builtins.str
+    """Adapter that must be applied; empty: the base model."""
+    service_class: Global___ServiceClass.ValueType
+    """How urgent it is; unset: default."""
+    body_hash: _builtins.int
+    """Hash of all that the replica will be asked, salted per organisation: what makes one replica die makes others. 0: not
+    told, and not quarantined.
+    """
+    no_fallback: _builtins.bool
+    """True: only the model itself will do, not those that stand in for it."""
     @_builtins.property
     def excluded_replica_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Replicas that failed this request already."""
+
+    @_builtins.property
+    def prefix_hashes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Hashes of the prompt's beginnings, shortest first, each covering all before it and salted per organisation; 0 to 16.
+        Equal ones are cached in the same place. Empty: the prompt is short, or nobody knows.
+        """
 
     def __init__(
         self,
@@ -137,14 +196,75 @@ class PlaceItem(_message.Message):
         prompt_tokens: _builtins.int = ...,
         completion_tokens: _builtins.int = ...,
         excluded_replica_ids: _abc.Iterable[_builtins.str] | None = ...,
+        organization_id: _builtins.str = ...,
+        prefix_hashes: _abc.Iterable[_builtins.int] | None = ...,
+        session_hash: _builtins.int = ...,
+        adapter: _builtins.str = ...,
+        service_class: Global___ServiceClass.ValueType = ...,
+        body_hash: _builtins.int = ...,
+        no_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_tokens", b"completion_tokens", "excluded_replica_ids", b"excluded_replica_ids", "kind", b"kind", "model", b"model", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "body_hash", b"body_hash", "completion_tokens", b"completion_tokens", "excluded_replica_ids", b"excluded_replica_ids", "kind", b"kind", "model", b"model", "no_fallback", b"no_fallback", "organization_id", b"organization_id", "prefix_hashes", b"prefix_hashes", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "service_class", b"service_class", "session_hash", b"session_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PlaceItem: _TypeAlias = PlaceItem  # noqa: Y015
+
+@_typing.final
+class QueueRequest(_message.Message):
+    """One request that may wait."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    MAX_WAIT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def item(self) -> Global___PlaceItem:
+        """The request, as for Place."""
+
+    @_builtins.property
+    def max_wait(self) -> _duration_pb2.Duration:
+        """Longest wait, 0 to 10 minutes; unset: 0."""
+
+    def __init__(
+        self,
+        *,
+        item: Global___PlaceItem | None = ...,
+        max_wait: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "max_wait", b"max_wait"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item", b"item", "max_wait", b"max_wait"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueRequest: _TypeAlias = QueueRequest  # noqa: Y015
+
+@_typing.final
+class QueueResponse(_message.Message):
+    """How the wait ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESULT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def result(self) -> Global___PlaceResult:
+        """Where to go, or why not."""
+
+    def __init__(
+        self,
+        *,
+        result: Global___PlaceResult | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["result", b"result"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueueResponse: _TypeAlias = QueueResponse  # noqa: Y015
 
 @_typing.final
 class PlaceResponse(_message.Message):
@@ -184,7 +304,9 @@ class PlaceResult(_message.Message):
 
     @_builtins.property
     def refusal(self) -> _errors_pb2.Failure:
-        """MODEL_NOT_FOUND, MODEL_KIND_MISMATCH or NO_CAPACITY."""
+        """MODEL_NOT_FOUND, MODEL_KIND_MISMATCH, NO_CAPACITY; OVERLOADED from Queue; PARAMETER_REFUSED for a request that
+        made two replicas die.
+        """
 
     def __init__(
         self,
@@ -272,19 +394,23 @@ class ReleaseItem(_message.Message):
 
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    REPLICA_ID_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…"."""
     outcome: Global___ReplicaOutcome.ValueType
     """How it went there."""
+    replica_id: _builtins.str
+    """Where it was; lets a router judge what another one placed. Empty: where this router placed it."""
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
         outcome: Global___ReplicaOutcome.ValueType = ...,
+        replica_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome", "replica_id", b"replica_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -361,6 +487,8 @@ class Model(_message.Message):
     MAX_MODEL_TOKENS_FIELD_NUMBER: _builtins.int
     READY_REPLICA_COUNT_FIELD_NUMBER: _builtins.int
     STALENESS_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    REPLICAS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The name clients use: a served name or an alias."""
     served_name: _builtins.str
@@ -379,6 +507,14 @@ class Model(_message.Message):
     def staleness(self) -> _duration_pb2.Duration:
         """How stale the knowledge of the freshest replica is."""
 
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Target]:
+        """What an alias stands for, one or more, with their shares; empty: `served_name`. Whoever asks draws one."""
+
+    @_builtins.property
+    def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Placement]:
+        """Replicas that can be placed on now, for whoever loses this router: at most 64."""
+
     def __init__(
         self,
         *,
@@ -389,11 +525,39 @@ class Model(_message.Message):
         max_model_tokens: _builtins.int = ...,
         ready_replica_count: _builtins.int = ...,
         staleness: _duration_pb2.Duration | None = ...,
+        targets: _abc.Iterable[Global___Target] | None = ...,
+        replicas: _abc.Iterable[Global___Placement] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "staleness", b"staleness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "max_model_tokens", b"max_model_tokens", "name", b"name", "ready_replica_count", b"ready_replica_count", "served_name", b"served_name", "staleness", b"staleness"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "max_model_tokens", b"max_model_tokens", "name", b"name", "ready_replica_count", b"ready_replica_count", "replicas", b"replicas", "served_name", b"served_name", "staleness", b"staleness", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Model: _TypeAlias = Model  # noqa: Y015
+
+@_typing.final
+class Target(_message.Message):
+    """One of the models an alias stands for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """Served name."""
+    weight: _builtins.int
+    """Its share is this over the sum of all, 1 or greater."""
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        weight: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Target: _TypeAlias = Target  # noqa: Y015

@@ -40,6 +40,11 @@ class RouterServiceStub:
                 request_serializer=capstan_dot_router_dot_v1_dot_router__pb2.PlaceRequest.SerializeToString,
                 response_deserializer=capstan_dot_router_dot_v1_dot_router__pb2.PlaceResponse.FromString,
                 _registered_method=True)
+        self.Queue = channel.unary_unary(
+                '/capstan.router.v1.RouterService/Queue',
+                request_serializer=capstan_dot_router_dot_v1_dot_router__pb2.QueueRequest.SerializeToString,
+                response_deserializer=capstan_dot_router_dot_v1_dot_router__pb2.QueueResponse.FromString,
+                _registered_method=True)
         self.Release = channel.unary_unary(
                 '/capstan.router.v1.RouterService/Release',
                 request_serializer=capstan_dot_router_dot_v1_dot_router__pb2.ReleaseRequest.SerializeToString,
@@ -59,6 +64,15 @@ class RouterServiceServicer:
     def Place(self, request, context):
         """Place picks a replica for each item and counts the request there until Release. The same `request_id` again with
         other exclusions moves it. Errors: INVALID_ARGUMENT (no items, more than 1,000).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Queue(self, request, context):
+        """Queue places one request that Place found no capacity for: it waits for its turn, at the most `max_wait` and the
+        call's deadline. A call that is cancelled leaves the queue. The answer's refusal is OVERLOADED when the queue is full,
+        the time is up, or it is sure not to suffice. Errors: INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -85,6 +99,11 @@ def add_RouterServiceServicer_to_server(servicer, server):
                     servicer.Place,
                     request_deserializer=capstan_dot_router_dot_v1_dot_router__pb2.PlaceRequest.FromString,
                     response_serializer=capstan_dot_router_dot_v1_dot_router__pb2.PlaceResponse.SerializeToString,
+            ),
+            'Queue': grpc.unary_unary_rpc_method_handler(
+                    servicer.Queue,
+                    request_deserializer=capstan_dot_router_dot_v1_dot_router__pb2.QueueRequest.FromString,
+                    response_serializer=capstan_dot_router_dot_v1_dot_router__pb2.QueueResponse.SerializeToString,
             ),
             'Release': grpc.unary_unary_rpc_method_handler(
                     servicer.Release,
@@ -125,6 +144,33 @@ class RouterService:
             '/capstan.router.v1.RouterService/Place',
             capstan_dot_router_dot_v1_dot_router__pb2.PlaceRequest.SerializeToString,
             capstan_dot_router_dot_v1_dot_router__pb2.PlaceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Queue(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.router.v1.RouterService/Queue',
+            capstan_dot_router_dot_v1_dot_router__pb2.QueueRequest.SerializeToString,
+            capstan_dot_router_dot_v1_dot_router__pb2.QueueResponse.FromString,
             options,
             channel_credentials,
             insecure,

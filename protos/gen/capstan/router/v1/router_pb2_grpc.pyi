@@ -20,6 +20,11 @@ class RouterServiceStub:
     """Place picks a replica for each item and counts the request there until Release. The same `request_id` again with
     other exclusions moves it. Errors: INVALID_ARGUMENT (no items, more than 1,000).
     """
+    Queue: _aio.UnaryUnaryMultiCallable[_router_pb2.QueueRequest, _router_pb2.QueueResponse]
+    """Queue places one request that Place found no capacity for: it waits for its turn, at the most `max_wait` and the
+    call's deadline. A call that is cancelled leaves the queue. The answer's refusal is OVERLOADED when the queue is full,
+    the time is up, or it is sure not to suffice. Errors: INVALID_ARGUMENT.
+    """
     Release: _aio.UnaryUnaryMultiCallable[_router_pb2.ReleaseRequest, _router_pb2.ReleaseResponse]
     """Release says that requests left their replicas, and how that went. Idempotent; unknown ids are ignored."""
     ListModels: _aio.UnaryUnaryMultiCallable[_router_pb2.ListModelsRequest, _router_pb2.ListModelsResponse]
@@ -36,6 +41,17 @@ class RouterServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_router_pb2.PlaceResponse]:
         """Place picks a replica for each item and counts the request there until Release. The same `request_id` again with
         other exclusions moves it. Errors: INVALID_ARGUMENT (no items, more than 1,000).
+        """
+
+    @_abc_1.abstractmethod
+    def Queue(
+        self,
+        request: _router_pb2.QueueRequest,
+        context: _aio.ServicerContext[_router_pb2.QueueRequest, _abc.Awaitable[_router_pb2.QueueResponse]],
+    ) -> _abc.Awaitable[_router_pb2.QueueResponse]:
+        """Queue places one request that Place found no capacity for: it waits for its turn, at the most `max_wait` and the
+        call's deadline. A call that is cancelled leaves the queue. The answer's refusal is OVERLOADED when the queue is full,
+        the time is up, or it is sure not to suffice. Errors: INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,169 @@
+"""What becomes of a request when its replica, its place or its router is lost."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+
+from capstan.billing.v1 import billing_pb2
+from capstan.router.v1 import router_pb2
+from chassis.testing import running
+from services.gateway.app import build
+from tests.integration.gateway.client import Answer, Client, error, eventually
+from tests.integration.gateway.scripted import KEY, Peers, settings
+
+CHAT = "/v1/chat/completions"
+ASK = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
+STREAM = ASK | {"stream": True, "stream_options": {"include_usage": True}}
+UNREACHABLE, FAILED, OK = (
+    router_pb2.REPLICA_OUTCOME_UNREACHABLE,
+    router_pb2.REPLICA_OUTCOME_FAILED,
+    router_pb2.REPLICA_OUTCOME_OK,
+)
+
+
+def text_of(answer: Answer) -> str:
+    """The text of a stream that came to its end."""
+    assert answer.status == 200
+    events = [line[6:] for line in answer.body.decode().split("\n\n") if line.startswith("data: ")]
+    assert events[-1] == "[DONE]"
+    chunks = [json.loads(event) for event in events[:-1]]
+    return "".join(choice["delta"].get("content") or "" for chunk in chunks for choice in chunk["choices"])
+
+
+def usage_of(answer: Answer) -> dict[str, int]:
+    return json.loads(answer.body.decode().split("\n\n")[-3][6:])["usage"]
+
+
+@pytest.mark.parametrize("script", ["break", "fail"])
+async def test_a_stream_goes_on_elsewhere_where_it_broke_off_and_is_billed_once(
+    client: Client, scripted: Peers, script: str
+) -> None:
+    scripted.inference.after = script
+    scripted.inference.words = ("Hello", " there")
+    scripted.spare.words = ("Hello", " there", ", you", "!")
+    answer = await client.post(CHAT, STREAM)
+    assert text_of(answer) == "Hello there, you!"
+    assert [start.continuation.text for start in scripted.spare.started] == ["Hello there"]
+    usage = usage_of(answer)
+    assert (usage["prompt_tokens"], usage["completion_tokens"]) == (7, 4)
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: request_id in scripted.billing.events)
+    event = scripted.billing.events[request_id]
+    assert (event.outcome, event.usage.prompt_tokens, event.usage.completion_tokens) == (billing_pb2.OUTCOME_OK, 7, 4)
+    assert scripted.ratelimit.settled[request_id] == 11
+    outcomes = [UNREACHABLE if script == "break" else FAILED, OK]
+    await eventually(lambda: scripted.router.released.get(request_id) == outcomes)
+
+
+async def test_a_whole_answer_goes_on_elsewhere_too(client: Client, scripted: Peers) -> None:
+    scripted.inference.after = "break"
+    answer = await client.post(CHAT, ASK)
+    assert answer.json()["choices"][0]["message"]["content"] == "Hello there!"
+    assert answer.json()["usage"]["completion_tokens"] == 3
+
+
+async def test_when_the_others_fail_too_the_stream_ends_with_an_error(client: Client, scripted: Peers) -> None:
+    scripted.inference.after = scripted.spare.after = "fail"
+    answer = await client.post(CHAT, STREAM)
+    assert b"[DONE]" not in answer.body
+    assert json.loads(answer.body.decode().strip().split("\n\n")[-1][6:])["error"]["code"] == "engine_error"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"n": 2},
+        {"logprobs": True},
+        {"tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]},
+        {"response_format": {"type": "json_object"}, "messages": [{"role": "user", "content": "JSON please"}]},
+    ],
+    ids=["choices", "log probabilities", "functions", "a format"],
+)
+async def test_what_cannot_be_taken_up_elsewhere_is_not(
+    client: Client, scripted: Peers, more: dict[str, object]
+) -> None:
+    scripted.inference.after = "fail"
+    answer = await client.post(CHAT, STREAM | more)
+    assert b"[DONE]" not in answer.body
+    assert scripted.spare.started == []
+
+
+async def test_the_setting_turns_it_off(scripted: Peers) -> None:
+    scripted.inference.after = "fail"
+    async with running("gateway", build, settings(scripted, migrate=False)):
+        answer = await Client(scripted.folder / "http.sock", KEY).post(CHAT, STREAM)
+    assert b"[DONE]" not in answer.body
+    assert scripted.spare.started == []
+
+
+async def test_while_the_router_is_away_the_last_known_replicas_serve(client: Client, scripted: Peers) -> None:
+    assert (await client.post(CHAT, ASK)).status == 200
+    await scripted.kill("router")
+    answers = [await client.post(CHAT, ASK) for _ in range(6)]
+    assert [answer.status for answer in answers] == [200] * 6
+    assert len(scripted.inference.started) + len(scripted.spare.started) == 7
+    scripted.inference.before = "break"
+    assert {(await client.post(CHAT, ASK)).status for _ in range(4)} == {200}
+    await scripted.start("router")
+    async with asyncio.timeout(10):
+        placed = len(scripted.router.items)
+        while len(scripted.router.items) == placed:
+            assert (await client.post(CHAT, ASK)).status == 200
+
+
+async def test_a_stream_that_waits_for_room_is_kept_alive_and_then_served(scripted: Peers) -> None:
+    scripted.router.room = asyncio.Event()
+    async with running("gateway", build, settings(scripted, keep_alive_s=0.05)):
+        asking = asyncio.create_task(Client(scripted.folder / "http.sock", KEY).post(CHAT, STREAM))
+        await eventually(lambda: scripted.router.waited)
+        await asyncio.sleep(0.2)
+        scripted.router.room.set()
+        answer = await asking
+    assert answer.body.startswith(b": keep-alive\n\n: keep-alive\n\n")
+    assert text_of(answer) == "Hello there!"
+    assert scripted.router.waited == [pytest.approx(30, abs=1)]
+
+
+async def test_a_client_that_leaves_the_queue_frees_its_reservation(client: Client, scripted: Peers) -> None:
+    scripted.router.room = asyncio.Event()
+    with contextlib.suppress(TimeoutError):
+        await client.post(CHAT, ASK, leave_after_s=0.3)
+    await eventually(lambda: list(scripted.ratelimit.settled.values()) == [0])
+    assert scripted.inference.started == []
+
+
+async def test_no_longer_than_the_client_will_wait_is_waited(client: Client, scripted: Peers) -> None:
+    scripted.inference.after = "hang"
+    answer = await client.post(CHAT, ASK, headers={"x-stainless-read-timeout": "0.6"})
+    assert error(answer) == (504, "server_error", None, "timeout")
+    assert scripted.inference.started[0].time_left.ToMilliseconds() <= 600
+    await asyncio.wait_for(scripted.inference.aborted.wait(), 5)
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [OK])  # its haste is not the replica's fault
+    assert scripted.spare.started == []
+
+
+async def test_a_stream_speaks_before_its_client_loses_patience(client: Client, scripted: Peers) -> None:
+    scripted.inference.before = "wait"
+    asking = asyncio.create_task(client.post(CHAT, STREAM, headers={"x-stainless-read-timeout": "0.2"}))
+    await asyncio.sleep(0.3)
+    scripted.inference.go_on.set()
+    assert (await asking).body.startswith(b": keep-alive\n\n")
+
+
+async def test_the_router_is_told_what_a_placement_needs(client: Client, scripted: Peers) -> None:
+    long = "You are a helpful assistant. " * 40
+    messages = [{"role": "system", "content": long}, {"role": "user", "content": "one"}]
+    for question in ("one", "two"):
+        messages[-1]["content"] = question
+        headers = {"x-session-id": "tab-7"}
+        await client.post(CHAT, {"model": "demo", "messages": messages, "service_tier": "flex"}, headers=headers)
+    first, second = scripted.router.items
+    assert list(first.prefix_hashes) == list(second.prefix_hashes)
+    assert len(first.prefix_hashes) == 3  # of 256, 512 and 1,024 bytes
+    assert first.session_hash == second.session_hash != 0
+    assert first.body_hash != second.body_hash
+    assert first.service_class == router_pb2.SERVICE_CLASS_FLEX
+    assert first.organization_id == "org-1"
