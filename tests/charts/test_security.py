@@ -49,9 +49,16 @@ def test_pods_have_bounds_and_no_variables_of_services(objects: list[Manifest]) 
 
 def test_no_pod_has_a_token_of_kubernetes_but_where_it_is_used(objects: list[Manifest]) -> None:
     with_token = {name for name, pod in pods(objects) if pod["spec"]["automountServiceAccountToken"]}
-    accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
-    assert with_token <= {"Deployment/capstan-router"}
-    assert accounts == {name.removeprefix("Deployment/") for name in with_token}
+    assert with_token == {"Deployment/capstan-router"}
+    assert [each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")] == ["capstan-router"]
+
+
+def test_the_router_may_read_where_replicas_are_and_nothing_else(objects: list[Manifest]) -> None:
+    [role] = of_kind(objects, "Role")
+    assert role["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}
+    ]
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
 
 
 def test_no_secret_is_in_the_environment_of_a_pod(objects: list[Manifest]) -> None:
