@@ -166,6 +166,15 @@ def test_an_admin_route_does_not_know_another_tenants_ids(suite: Suite, case: Ca
     assert tried
 
 
+def test_no_admin_route_is_open_to_whoever_has_no_admin_key(suite: Suite, case: Case) -> None:
+    for path, methods in admin_openapi("")["paths"].items():
+        for method in methods:
+            answer = suite.request(method.upper(), filled(path, case.mine), b"{}", key=suite.stack.api_key, admin=True)
+            assert answer.status == 403, (method, path, answer)
+            assert "Missing scopes" in answer.error["message"]
+    assert suite.request("GET", "/v1/organization/projects", None, key="sk-admin-none", admin=True).status == 401
+
+
 BODY_IDS = [
     ("create-project-user", {"role": "owner", "user_id": "{user_id}"}),
     ("add-project-group", {"group_id": "{group_id}", "role": "{own_role}"}),
