@@ -36,13 +36,17 @@ class Change:
 
     key_ids: frozenset[str] = frozenset()
     project_ids: frozenset[str] = frozenset()
+    call_id: str = ""
+    """Nothing to forget: what a call of the administration changed was told before this."""
 
 
 def parse(payload: str) -> Change:
-    """Read a notification, `key:<id>` or `project:<id>`; another kind (a newer release's) changes nothing known."""
+    """Read a notification, `key:`, `project:` or `call:` and an id; another kind (a newer release's) is nothing."""
     kind, _, name = payload.partition(":")
     return Change(
-        key_ids=frozenset([name] if kind == "key" else ()), project_ids=frozenset([name] if kind == "project" else ())
+        key_ids=frozenset([name] if kind == "key" else ()),
+        project_ids=frozenset([name] if kind == "project" else ()),
+        call_id=name if kind == "call" else "",
     )
 
 
@@ -95,6 +99,7 @@ class Changes:
         self._forget = forget
         self._distrust = distrust
         self._subscriptions: set[Subscription] = set()
+        self._expected: dict[str, asyncio.Event] = {}
         self._following = False
         self._closed = False
 
@@ -119,8 +124,27 @@ class Changes:
         finally:
             self._subscriptions.discard(subscription)
 
+    @contextmanager
+    def expected(self, call_id: str) -> Iterator[asyncio.Event]:
+        """Answer what is set when all that a call changed was heard here, or nothing can be heard."""
+        event = self._expected[call_id] = asyncio.Event()
+        if not self._following:
+            event.set()
+        try:
+            yield event
+        finally:
+            del self._expected[call_id]
+
+    def distrust(self) -> None:
+        """Take for stale what is remembered here."""
+        self._distrust()
+
     def publish(self, change: Change) -> None:
         """Tell everyone."""
+        if change.call_id:
+            if (event := self._expected.get(change.call_id)) is not None:
+                event.set()
+            return
         self._forget(change)
         for subscription in self._subscriptions:
             subscription.add(change)
@@ -137,6 +161,8 @@ class Changes:
         self._end_all()
 
     def _end_all(self) -> None:
+        for event in self._expected.values():
+            event.set()
         for subscription in self._subscriptions:
             subscription.end()
 

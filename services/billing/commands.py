@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chassis import postgres
@@ -59,7 +59,7 @@ async def verify(settings: Settings) -> int:
         max_size=1,
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
-        findings = await books.check(pool)
+        findings = await books.check(pool, datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s))
     _say(table(findings))
     return 0 if all(finding.holds for finding in findings) else 1
 

@@ -44,6 +44,16 @@ class Metrics:
             "Events that are parked and not resolved. Alert on anything above 0.",
             registry=registry,
         )
+        self.recovered = Counter(
+            "capstan_billing_recovered",
+            "Requests that were settled by what their engine counted, because their gateway never told.",
+            registry=registry,
+        )
+        self.drift = Gauge(
+            "capstan_billing_drift_ratio",
+            "Tokens of the last hour in events against what engines counted, as a share. Alert above 0.001.",
+            registry=registry,
+        )
         for status in Status:
             self._events.labels(status.name.lower())
 

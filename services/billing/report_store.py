@@ -8,11 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
-from chassis.errors import unavailable
 from chassis.postgres import Pool
 from services.billing.buckets import Page
+from services.billing.connections import connection
 from services.billing.events import DEFAULT_TIER, Endpoint
 
 
@@ -71,11 +69,8 @@ class ReportStore:
     ) -> dict[datetime, list[Sum]]:
         """Answer the sums of each bucket that has any, by the bucket's start and then by the groups' values."""
         groups = sorted(set(group_by))
-        try:
-            async with self._pool.acquire() as connection:
-                rows = await connection.fetch(_statement(page, groups), *_arguments(organization_id, page, filters))
-        except asyncpg.UndefinedTableError:
-            raise unavailable("postgres", "the schema is not there: run `python -m services.billing migrate`") from None
+        async with connection(self._pool) as borrowed:
+            rows = await borrowed.fetch(_statement(page, groups), *_arguments(organization_id, page, filters))
         found: dict[datetime, list[Sum]] = {}
         for row in rows:
             group = {dimension: row[dimension.value] for dimension in groups}

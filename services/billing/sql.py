@@ -72,6 +72,15 @@ with fresh as (
     select {daily_rollup}
     from fresh group by {groups} order by {groups}
     on conflict ({dimensions}) do update set {added}
+), spent as (
+    insert into billing.spending as spent (organization_id, project_id, period, amount_nanousd, event_count)
+    select organization_id, scope.project_id, to_char(start_time at time zone 'UTC', 'YYYY-MM'),
+        sum(amount_nanousd)::bigint, count(*)
+    from fresh cross join lateral (select '' union select fresh.project_id) as scope(project_id)
+    group by 1, 2, 3 order by 1, 2, 3
+    on conflict (organization_id, project_id, period) do update set
+        amount_nanousd = spent.amount_nanousd + excluded.amount_nanousd,
+        event_count = spent.event_count + excluded.event_count
 )
 select request_id from fresh
 """.format(  # noqa: S608 - only our own constants

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
 
-from chassis.errors import CapstanError, unavailable
+from chassis.errors import unavailable
 from chassis.postgres import Connection, Pool
 from services.billing import sql
-from services.billing.events import Delivery, UsageEvent, with_believable_times
+from services.billing.connections import connection, unmigrated
+from services.billing.events import Delivery, Outcome, UsageEvent, with_believable_times
 from services.billing.ledger import legs
 from services.billing.price_store import PublishedPrices
 from services.billing.pricing import FREE, FREE_OF_CHARGE, NoPriceError, Price, PriceBook, amount_nanousd
+from services.billing.witness import recovered
+from services.billing.witness_store import counted
 
 MOST_NANOUSD = 2**62
 """Where one event's amount stops being believable: 4.6 billion USD."""
@@ -91,7 +94,7 @@ class Store:
         try:
             return await self._pool.retried(lambda connection: self._ingest(connection, deliveries))
         except asyncpg.UndefinedTableError:
-            raise _unmigrated() from None
+            raise unmigrated() from None
         except _POISON as error:
             if len(deliveries) > 1:
                 middle = len(deliveries) // 2
@@ -102,46 +105,38 @@ class Store:
 
     async def balance(self, organization_id: str) -> Balance:
         """Answer what an organisation owes; nothing for one that never used anything."""
-        async with self._connection() as connection:
-            row = await connection.fetchrow(sql.ACCOUNT, organization_id)
+        async with connection(self._pool) as borrowed:
+            row = await borrowed.fetchrow(sql.ACCOUNT, organization_id)
         return Balance(*(row or ()))
 
     async def prices(self) -> list[Price]:
         """Answer the prices in force now, by model."""
-        async with self._connection() as connection:
-            book = await self._prices.read(connection)
+        async with connection(self._pool) as borrowed:
+            book = await self._prices.read(borrowed)
         return book.in_force(self._now())
 
     async def parked_count(self) -> int:
         """Count what waits for a person."""
-        async with self._connection() as connection:
-            count: int = await connection.fetchval(sql.PARKED_COUNT)
+        async with connection(self._pool) as borrowed:
+            count: int = await borrowed.fetchval(sql.PARKED_COUNT)
         return count
 
     async def parked(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Read open dead letters beyond the digest `after`, by digest: digest and payload."""
-        async with self._connection() as connection:
-            return [(row["digest"], row["payload"]) for row in await connection.fetch(sql.PARKED, after, limit)]
+        async with connection(self._pool) as borrowed:
+            return [(row["digest"], row["payload"]) for row in await borrowed.fetch(sql.PARKED, after, limit)]
 
     async def resolve(self, digests: Sequence[bytes]) -> None:
         """Close dead letters whose events are recorded now."""
-        async with self._connection() as connection:
-            await connection.execute(sql.RESOLVE, list(digests))
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        try:
-            async with self._pool.acquire() as connection:
-                yield connection
-        except asyncpg.UndefinedTableError:
-            raise _unmigrated() from None
+        async with connection(self._pool) as borrowed:
+            await borrowed.execute(sql.RESOLVE, list(digests))
 
     async def _ingest(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Receipt]:
         book = await self._prices.read(connection)
         if not book:
             raise unavailable("postgres", "no prices are published: run `python -m services.billing migrate`")
         received = self._now()
-        judged = [_judge(delivery, book, received) for delivery in deliveries]
+        judged = [_judge(delivery, book, received) for delivery in await _with_second_witness(connection, deliveries)]
         entries: dict[str, _Entry] = {}
         for entry in judged:
             if isinstance(entry, _Entry):
@@ -154,8 +149,22 @@ class Store:
         return _receipts(deliveries, judged, fresh, amounts)
 
 
-def _unmigrated() -> CapstanError:
-    return unavailable("postgres", "the schema is not there: run `python -m services.billing migrate`")
+async def _with_second_witness(connection: Connection, deliveries: Sequence[Delivery]) -> Sequence[Delivery]:
+    """Take the engine's count for what a dead gateway could only estimate, where it is known."""
+    estimated = [
+        delivery.request_id
+        for delivery in deliveries
+        if delivery.event and delivery.event.outcome is Outcome.RECOVERED and delivery.event.usage_estimated
+    ]
+    if not estimated:
+        return deliveries
+    known = await counted(connection, estimated)
+    return [
+        dataclasses.replace(delivery, event=recovered(delivery.event, known[delivery.request_id]))
+        if delivery.event is not None and delivery.event.usage_estimated and delivery.request_id in known
+        else delivery
+        for delivery in deliveries
+    ]
 
 
 def _judge(delivery: Delivery, book: PriceBook, received: datetime) -> _Entry | _Refusal:

@@ -5,6 +5,7 @@ Reads one snapshot, so it can run while events come in, and changes nothing.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from chassis.postgres import Connection, Pool
@@ -12,9 +13,11 @@ from services.billing.events import Endpoint, Outcome, UsageEvent
 from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
+from services.billing.verify_budgets import budgets_hold
 from services.billing.verify_reports import rollups_agree
+from services.billing.verify_witness import witnesses_agree
 
-APPEND_ONLY = ("dead_letters", "ledger_entries", "price_versions", "usage_events")
+APPEND_ONLY = ("credit_grants", "dead_letters", "engine_usage", "ledger_entries", "price_versions", "usage_events")
 
 _UNBALANCED = """
 select count(*) as wrong, (select count(distinct transaction_id) from billing.ledger_entries) as looked_at,
@@ -54,7 +57,7 @@ from billing.usage_events as event
         select transaction_id, count(*) as legs, count(distinct organization_id) as organizations,
             min(organization_id) as organization_id,
             sum(amount_nanousd) filter (where account = 'receivable') as amount
-        from billing.ledger_entries group by transaction_id
+        from billing.ledger_entries where transaction_id not like '%/%' group by transaction_id
     ) as entered on entered.transaction_id = event.request_id
 where entered.transaction_id is not null or event.amount_nanousd <> 0
 """
@@ -81,8 +84,11 @@ select count(*) as parked, min(parked_time) as oldest from billing.dead_letters 
 """
 
 
-async def check(pool: Pool) -> list[Finding]:
-    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away."""
+async def check(pool: Pool, told_until: datetime) -> list[Finding]:
+    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away.
+
+    What engines told of after `told_until` may still be on its way from the gateways.
+    """
     async with pool.transaction(readonly=True) as connection:
         await connection.execute("set transaction isolation level repeatable read")
         return [
@@ -90,7 +96,9 @@ async def check(pool: Pool) -> list[Finding]:
             *await _sums_agree(connection),
             await _one_transaction_per_event(connection),
             await rollups_agree(connection),
+            *await budgets_hold(connection),
             await _amounts_recompute(connection),
+            *await witnesses_agree(connection, told_until),
             await _append_only(connection),
             await _nothing_parked(connection),
         ]

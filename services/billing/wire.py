@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -10,6 +11,7 @@ from capstan.billing.v1 import billing_pb2
 from services.billing.events import DEFAULT_TIER, Delivery, Endpoint, Outcome, UsageEvent, fault_of
 from services.billing.pricing import Price
 from services.billing.store import Status
+from services.billing.witness import Testimony, recovered
 
 ENDPOINTS: dict[int, Endpoint] = {
     billing_pb2.ENDPOINT_CHAT_COMPLETIONS: Endpoint.CHAT_COMPLETIONS,
@@ -50,6 +52,14 @@ def delivery(message: billing_pb2.UsageEvent) -> Delivery:
 def parked_delivery(payload: bytes) -> Delivery:
     """Read an event again that was parked."""
     return delivery(billing_pb2.UsageEvent.FromString(payload))
+
+
+def recovered_delivery(told: Testimony) -> Delivery:
+    """Make of what an engine counted, and of what the gateway had given along, the event that nobody else will tell."""
+    started = delivery(billing_pb2.UsageEvent.FromString(told.admission))
+    if started.event is None:
+        return started
+    return dataclasses.replace(started, event=recovered(started.event, told.counted))
 
 
 def price_message(price: Price) -> billing_pb2.Price:

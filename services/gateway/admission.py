@@ -16,19 +16,24 @@ from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
+from chassis.outbox import Outbox
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.journal import Journal
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
 from services.gateway.peers.moderation import Classifier
-from services.gateway.peers.ratelimit import Limiter, RateLimited, Settlement
+from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Kind, Placer
+from services.gateway.spending import Quote, Size, Spending
+from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 
 CLIENT_GONE = "the client is gone"
 """With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
+
+CHECKPOINT_S = 0.5
+"""How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
 
 # Refusals of the request for its own content: nothing was served, nobody is at fault, nothing is recorded.
 REFUSALS = frozenset(
@@ -60,6 +65,14 @@ class Work:
     """Estimated, over all choices."""
     texts: Callable[[], Sequence[str]]
     """What moderation would read; called only when the policy asks."""
+    batch: bool = False
+    """True when the request is part of a batch, which has its own price."""
+    service_tier: str = "default"
+    """Tier it is served in, which may have its own price."""
+    bounded: bool = True
+    """True when `completion_tokens` is the client's own maximum; False: it is a forecast."""
+    answer_count: int = 1
+    """Choices of all prompts."""
 
 
 @dataclass(slots=True)
@@ -73,6 +86,8 @@ class Grant:
     """Served name, aliases resolved: of what serves it, once that is known."""
     meters: list[Meter]
     record: UsageRecord
+    quote: Quote
+    """What it may cost."""
     moderated: bool
     """False when an advisory policy was served without a verdict."""
     _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
@@ -80,7 +95,16 @@ class Grant:
     """What is known so far; estimated until the engine has counted."""
     late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
     """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
+    generated: Callable[[], int] | None = None
+    """Set by whoever does the work: answers the tokens generated so far."""
+    checkpointed: int = 0
+    """How many of those the journal was told of."""
     closed: bool = False
+
+    @property
+    def tokens_so_far(self) -> int:
+        """What the limits should know of it by now."""
+        return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
 
     async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
         """Record how the work ended; returns when that is durable. Only the first time has an effect."""
@@ -99,6 +123,8 @@ class Admission:
         placer: Placer,
         limiter: Limiter,
         classifier: Classifier,
+        spending: Spending,
+        hold_s: float,
         journal: Journal,
         settlements: Outbox[Settlement],
         clock: Clock,
@@ -108,12 +134,15 @@ class Admission:
         self._placer = placer
         self._limiter = limiter
         self._classifier = classifier
+        self._spending = spending
+        self._hold_s = hold_s
         self._journal = journal
         self._settlements = settlements
         self._clock = clock
         self._metrics = metrics
         self._log = log
         self._closing: set[asyncio.Task[None]] = set()
+        self._open: dict[str, Grant] = {}
 
     @asynccontextmanager
     async def admit(self, caller: Caller, work: Work, request_id: str) -> AsyncIterator[Grant]:
@@ -122,7 +151,9 @@ class Admission:
         Raises `CapstanError` or `RateLimited` when it may not come in; then nothing is charged.
         """
         model = await self._model(caller, work, request_id)
-        meters, moderated = await self._reserve_and_classify(caller, work, model, request_id)
+        start_time = self._clock.now()
+        quote = await self._quote(caller, work, model, start_time)
+        meters, moderated = await self._reserve_and_classify(caller, work, model, request_id, quote)
         record = UsageRecord.begun(
             request_id,
             organization_id=caller.organization_id,
@@ -131,20 +162,27 @@ class Admission:
             owner_id=caller.owner_id,
             model=model,
             endpoint=work.endpoint,
-            start_time=self._clock.now(),
+            start_time=start_time,
             prompt_tokens=work.prompt_tokens,
+            batch=work.batch,
+            service_tier=work.service_tier,
+            price_version=quote.price.version if quote.price is not None else 0,
         )
         try:
             await self._journal.begin(record)
         except BaseException:
             self._settle(request_id, caller, 0)
             raise
-        grant = Grant(request_id, caller, work, model, meters, record, moderated, self._finish)
+        grant = Grant(request_id, caller, work, model, meters, record, quote, moderated, self._finish)
+        self._open[request_id] = grant
+        self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
             yield grant
         except BaseException as error:
             self._leave(grant, error)
             raise
+        finally:
+            self._open.pop(request_id, None)
         if not grant.closed:
             self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
 
@@ -153,9 +191,49 @@ class Admission:
 
         Raises `RateLimited`, or `CapstanError` UNAVAILABLE when limits cannot be checked.
         """
-        meters = await self._limiter.reserve(request_id, caller, model, 0)
-        self._settle(request_id, caller, 0)
-        return meters
+        try:
+            return await self._limiter.reserve(request_id, caller, model, 0)
+        finally:
+            self._settle(request_id, caller, 0)
+
+    async def served_free(
+        self, request_id: str, caller: Caller, endpoint: Endpoint, model: str, prompt_tokens: int
+    ) -> None:
+        """Record a request that cost nothing and was counted by `count`, for reports; `prompt_tokens` is an estimate.
+
+        A journal that cannot be written is no reason to withhold what is free.
+        """
+        record = UsageRecord.begun(
+            request_id,
+            organization_id=caller.organization_id,
+            project_id=caller.project_id,
+            key_id=caller.key_id,
+            owner_id=caller.owner_id,
+            model=model,
+            endpoint=endpoint,
+            start_time=self._clock.now(),
+            prompt_tokens=prompt_tokens,
+        )
+        usage = Usage(prompt_tokens=prompt_tokens)
+        self._metrics.observe(model, endpoint, Outcome.OK, usage)
+        await self._recorded(record, Outcome.OK, usage, True)
+
+    async def checkpoint_for_ever(self) -> None:
+        """Tell the journal, again and again, how far what runs has got. Never returns."""
+        while True:
+            await self._clock.sleep(CHECKPOINT_S)
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Tell the journal how far what runs has got."""
+        now, reached = self._clock.now(), []
+        for grant in self._open.values():
+            count = grant.generated() if grant.generated is not None and not grant.closed else 0
+            if count > grant.checkpointed:
+                grant.checkpointed = count
+                prompt = grant.usage.prompt_tokens or grant.work.prompt_tokens
+                reached.append(grant.record.reached(time=now, prompt_tokens=prompt, completion_tokens=count))
+        self._journal.checkpoint(reached)
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
         served = await self._placer.resolve(work.model, work.kind, request_id)
@@ -169,13 +247,31 @@ class Admission:
             )
         return served
 
+    async def _quote(self, caller: Caller, work: Work, model: str, start_time: float) -> Quote:
+        size = Size(
+            work.prompt_tokens,
+            work.texts,
+            work.completion_tokens,
+            work.bounded,
+            work.answer_count,
+            self._placer.context_tokens(model),
+            work.batch,
+            work.service_tier,
+        )
+        return await self._spending.quote(caller.organization_id, caller.project_id, model, size, start_time)
+
     async def _reserve_and_classify(
-        self, caller: Caller, work: Work, model: str, request_id: str
+        self, caller: Caller, work: Work, model: str, request_id: str, quote: Quote
     ) -> tuple[list[Meter], bool]:
         tokens = work.prompt_tokens + work.completion_tokens
+        reservation = self._limiter.reserve(request_id, caller, model, tokens, quote.budgets, self._hold_s)
         if caller.moderation == "off":
-            return await self._limiter.reserve(request_id, caller, model, tokens), True
-        reserving = asyncio.ensure_future(self._limiter.reserve(request_id, caller, model, tokens))
+            try:
+                return await reservation, True
+            except asyncio.CancelledError:
+                self._settle(request_id, caller, 0)
+                raise
+        reserving = asyncio.ensure_future(reservation)
         try:
             moderated = await self._classify(caller, work)
         except BaseException:
@@ -185,7 +281,11 @@ class Admission:
                 reserving.exception()
             self._settle(request_id, caller, 0)
             raise
-        return await reserving, moderated
+        try:
+            return await reserving, moderated
+        except asyncio.CancelledError:
+            self._settle(request_id, caller, 0)
+            raise
 
     async def _classify(self, caller: Caller, work: Work) -> bool:
         try:
@@ -225,9 +325,15 @@ class Admission:
 
     async def _finish(self, grant: Grant, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
-        self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0)
+        amount, price = 0, grant.quote.price
+        if charged and price is not None:
+            amount = price.amount_nanousd(usage, batch=grant.work.batch, tier=grant.work.service_tier)
+        self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
-        record = dataclasses.replace(grant.record, model=grant.model).ended(
+        await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
+
+    async def _recorded(self, begun: UsageRecord, outcome: Outcome, usage: Usage, estimated: bool) -> None:
+        record = begun.ended(
             outcome,
             finish_time=self._clock.now(),
             prompt_tokens=usage.prompt_tokens,
@@ -240,11 +346,12 @@ class Admission:
             await self._journal.finish(record)
         except CapstanError as failure:
             # The journal keeps it and tries again; the answer was made and may leave.
-            self._log.error("%s", failure, extra={"request_id": grant.request_id})
+            self._log.error("%s", failure, extra={"request_id": record.request_id})
 
-    def _settle(self, request_id: str, caller: Caller, tokens: int) -> None:
-        if caller.limits:
-            self._settlements.put(Settlement(request_id, caller.organization_id, tokens))
+    def _settle(self, request_id: str, caller: Caller, tokens: int, amount_nanousd: int = 0) -> None:
+        told = self._limiter.ended(Settlement(request_id, caller.organization_id, tokens, amount_nanousd))
+        if told is not None:
+            self._settlements.put(told)
 
     async def closed(self, within_s: float) -> None:
         """Wait until every grant is closed, at most `within_s`."""

@@ -8,7 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
 
+from chassis.errors import unavailable
 from chassis.kit import Kit
+from chassis.outbox import Outbox
 from services.gateway.admission import Admission
 from services.gateway.attempts import Parts, Rules
 from services.gateway.desk import Desk
@@ -16,8 +18,7 @@ from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
-from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
+from services.gateway.metrics import LimitMetrics, Metrics
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -25,13 +26,21 @@ from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer, Release
+from services.gateway.peers.treasury import Treasury
 from services.gateway.replays import Replays
 from services.gateway.retry_budget import RetryBudget
 from services.gateway.settings import Settings
 from services.gateway.shipper import Shipper
+from services.gateway.spending import Spending
 
 LINGER_S = 0.02
 """How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
+
+HOLD_SLACK_S = 120.0
+"""How long after a request's deadline the money that it holds may still be settled before it is free again."""
+
+SEED_PATIENCE_S = 2.0
+"""How long whoever finds ratelimit without a budget waits for this gateway's own usage to be posted."""
 
 LAST_WORDS_S = 5.0
 """How long a stopping gateway tries to deliver what its peers should still hear; the journal keeps the rest."""
@@ -49,33 +58,58 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             return made
 
         authenticator = Authenticator(channel(settings.auth_address), kit.clock, kit.log, settings.auth_timeout_s)
-        limiter = Limiter(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
         placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
+        treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s)
+        spending = Spending(treasury, kit.clock, capped_completion_tokens=settings.capped_completion_tokens)
+        stack.push_async_callback(spending.close)
         replicas = Replicas(kit.instance, kit.log, kit.connect)
         stack.push_async_callback(replicas.close)
 
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
         shipper = Shipper(journal, biller.ingest, clock=kit.clock, jitter=random.random, log=kit.log)
         metrics.watch_journal(journal, shipper, kit.registry)
+
+        async def seed(subject_id: str, period_id: str) -> int:
+            # What this gateway finished has to be posted before anybody is told how much is.
+            if not await shipper.drained(SEED_PATIENCE_S):
+                raise unavailable("billing", "there is usage that it was not told")
+            return await spending.posted(subject_id, period_id)
+
+        limits = LimitMetrics(kit.registry)
+        limiter = Limiter(
+            channel(settings.ratelimit_address),
+            clock=kit.clock,
+            log=kit.log,
+            metrics=limits,
+            gateway_id=kit.instance,
+            timeout_s=settings.ratelimit_timeout_s,
+            seed=seed,
+        )
+        limits.degraded.set_function(lambda: float(limiter.is_away))
         settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log, linger_s=LINGER_S)
         releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log, linger_s=LINGER_S)
         kit.tasks.spawn("shipper", shipper.run())
         kit.tasks.spawn("settlements", settlements.run())
         kit.tasks.spawn("releases", releases.run())
         kit.tasks.spawn("watch of auth", authenticator.watch())
+        kit.tasks.spawn("heartbeat to ratelimit", limiter.attend())
+        kit.tasks.spawn("renewal of reservations", limiter.keep())
 
         admission = Admission(
             placer=placer,
             limiter=limiter,
             classifier=classifier,
+            spending=spending,
+            hold_s=settings.request_timeout_s + HOLD_SLACK_S,
             journal=journal,
             settlements=settlements,
             clock=kit.clock,
             metrics=metrics,
             log=kit.log,
         )
+        kit.tasks.spawn("checkpoints", admission.checkpoint_for_ever())
         generator = Generator(
             Parts(placer, replicas, releases, RetryBudget(settings.retry_budget, settings.retry_burst), metrics),
             Rules(

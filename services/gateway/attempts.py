@@ -13,11 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chassis.errors import CapstanError, Reason
+from chassis.outbox import Outbox
 from services.gateway.admission import Grant
 from services.gateway.deltas import Delta
 from services.gateway.endpoints import Placement
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
+from services.gateway.peers.billing import serialized
 from services.gateway.peers.inference import Inbox, Patience, Replicas, Start
 from services.gateway.peers.inference_start import continued, may_continue
 from services.gateway.peers.prompt_hashes import body_hash, prefix_hashes, session_hash
@@ -106,7 +107,8 @@ class Attempts:
             session_hash(terms.session, starts[0], tenant),
             body_hash(starts, tenant),
             terms.service_class,
-            no_fallback=bool(grant.caller.allowed_models),
+            # What a budget holds was counted at the price of the model that was asked for.
+            no_fallback=bool(grant.caller.allowed_models or grant.quote.budgets),
         )
         self._placement: Placement | None = None
         self._released = False
@@ -176,10 +178,14 @@ class Attempts:
         self.inbox = Inbox(self._patience, self._begin)
         session = self._parts.replicas.session(self._placement.address)
         left_s = max(0.001, self._begin + self._patience.request_s - now())
-        base = 0
+        ceiling = self._grant.quote.most_completion_tokens
+        base, admission = 0, serialized(dataclasses.replace(self._grant.record, model=self._grant.model))
         for start in starts:
             start.request_id = self._grant.request_id if len(starts) == 1 else f"{self._grant.request_id}-{base}"
             start.organization_id = self._grant.caller.organization_id
+            start.admission = admission
+            if ceiling is not None and not start.sampling.HasField("max_tokens"):
+                start.sampling.max_tokens = ceiling
             start.time_left.FromMilliseconds(max(1, int(left_s * 1000)))
             session.start(start, base, self.inbox)
             base += max(1, start.sampling.choice_count)

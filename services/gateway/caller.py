@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Scope = Literal["key", "project", "organization"]
+FailureMode = Literal["open", "local", "closed"]
 ModerationPolicy = Literal["off", "advisory", "required"]
 
 
@@ -17,6 +18,17 @@ class Limit:
     model: str
     requests_per_minute: int | None
     tokens_per_minute: int | None
+    requests_per_day: int | None = None
+    tokens_per_day: int | None = None
+    concurrent_requests: int | None = None
+    shadow: bool = False
+    """Counted, never refusing, never told to clients."""
+    failure_mode: FailureMode = "local"
+    """What holds while ratelimit is away."""
+    burst_percent: int = 100
+    """How much of a minute's limit may come at once."""
+    count_rejected: bool = True
+    """A refused request counts a hundredth of one."""
 
 
 @dataclass(frozen=True, slots=True)

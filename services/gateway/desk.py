@@ -6,11 +6,11 @@ import logging
 from dataclasses import dataclass
 
 from chassis.clock import Clock
+from chassis.outbox import Outbox
 from services.gateway.admission import Admission
 from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.metrics import Metrics
-from services.gateway.outbox import Outbox
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.inference import Replicas
 from services.gateway.peers.jobs import Keeper

@@ -212,7 +212,9 @@ def _amounts(case: _Case, **names: str) -> str:
 
 def _rate_limited(case: _Case) -> ApiError:
     kind, words = _dimension(case)
-    wait_ms = math.ceil((case.number("retry_after_ms") or 1000) * (1 + 0.1 * case.jitter))
+    # Who shares a limit with others should not come back with all of them at once.
+    spread = 0.0 if case.text("scope") == "key" else 0.1 * case.jitter
+    wait_ms = math.ceil((case.number("retry_after_ms") or 1000) * (1 + spread))
     amounts = _amounts(case, Limit="limit", Used="used", Requested="requested")
     return ApiError(
         429,
@@ -237,14 +239,24 @@ def _request_too_large(case: _Case) -> ApiError:
     )
 
 
-def _quota_exhausted(_case: _Case) -> ApiError:
-    return ApiError(
-        429,
-        "You exceeded your current quota, please check your plan and billing details.",
-        kind="insufficient_quota",
-        code="insufficient_quota",
-        headers=(DO_NOT_RETRY,),
-    )
+_BUDGETS: Mapping[str, tuple[str, str]] = {
+    "credit": ("credit_balance_exhausted", "Your credit balance is too low for this request. Please add credits."),
+    "organization": (
+        "organization_spend_limit_exceeded",
+        "Your organization's monthly spend limit does not allow this request. Its owners can raise the limit.",
+    ),
+    "project": (
+        "project_spend_limit_exceeded",
+        "Your project's monthly spend limit does not allow this request. The organization's owners can raise it.",
+    ),
+}
+_QUOTA = ("insufficient_quota", "You exceeded your current quota, please check your plan and billing details.")
+
+
+def _quota_exhausted(case: _Case) -> ApiError:
+    """Waiting does not help, so nobody is told how long."""
+    code, message = _BUDGETS.get(case.text("budget"), _QUOTA)
+    return ApiError(429, message, kind="insufficient_quota", code=code, headers=(DO_NOT_RETRY,))
 
 
 def _model_not_found(case: _Case) -> ApiError:

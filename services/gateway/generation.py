@@ -58,6 +58,10 @@ class Generation:
     async def _resumed(self, error: CapstanError) -> Batch:
         return await self._attempts.resume("".join(self._text), error)
 
+    def generated(self) -> int:
+        """Answer the tokens that were handed out so far, over all choices."""
+        return self._token_count
+
     @property
     def usage(self) -> Usage:
         """The engine's count; complete once `batches` has ended."""
@@ -96,6 +100,7 @@ class Generator:
             self._parts.metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, attempts, first)
             grant.late_usage = generation.late_usage
+            grant.generated = generation.generated
             yield generation
         except CapstanError as error:
             outcome = verdict(error)

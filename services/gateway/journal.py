@@ -7,8 +7,9 @@
         await journal.finish(record.ended(Outcome.OK, …))  # before the last byte goes to the client
         await journal.void(record.request_id)              # instead, when nothing was dispatched after all
 
-Each of the three returns when it is on the disk, and all that wait at a time share one commit. `begin` again with
-higher counts replaces what the request would be billed if this process died; the first `finish` of a request stands.
+Each of the three returns when it is on the disk, and all that wait at a time share one commit. Now and then
+`checkpoint` says how far open requests got, which nobody waits for: it is what they are billed if this process dies.
+The first `finish` of a request stands.
 A `begin` that raises, also because its caller was cancelled, leaves nothing behind.
 
 When the disk is full, fails or hangs, `begin` raises METERING_UNAVAILABLE (paid work is closed) and works again as
@@ -98,6 +99,12 @@ class Journal:
             if isinstance(error, TimeoutError):
                 raise refusal("the disk does not answer") from None
             raise
+
+    def checkpoint(self, records: Sequence[UsageRecord]) -> None:
+        """Note how far open requests got; durable soon, in one commit. What cannot be written is forgotten."""
+        if self._waiting_count + len(records) <= self._max_waiting:
+            for record in records:
+                self._submit(Kind.CHECKPOINT, record.request_id, record.to_json())
 
     async def finish(self, record: UsageRecord) -> None:
         """Make durable how a request ended, and hand it to the shipper.

@@ -42,6 +42,12 @@ on conflict(request_id) do update set state = excluded.state, seq = excluded.seq
 where journal.state = {_OPEN}
 """  # noqa: S608 - only our own constants
 
+# Only what is still open: a checkpoint that comes late must not bring back what is gone.
+_REACH = f"""
+update journal set body = reached.value ->> 1 from json_each(?) as reached
+where journal.request_id = reached.value ->> 0 and journal.state = {_OPEN}
+"""  # noqa: S608 - only our own constants
+
 _VOID = f"delete from journal where state = {_OPEN} and request_id in (select value from json_each(?))"  # noqa: S608
 _FORGET = f"delete from journal where state = {_FINISHED} and request_id in (select value from json_each(?))"  # noqa: S608
 _READ = f"select body from journal where state = {_FINISHED} order by seq limit ?"  # noqa: S608
@@ -62,7 +68,8 @@ class Put(NamedTuple):
 class JournalFile:
     """The file and its only connection; for one thread. Every method that writes is durable when it returns.
 
-    What an earlier process began and never finished is finished on opening, as its `begin` said it should be.
+    What an earlier process began and never finished is finished on opening, as its `begin` said it should be, or its
+    last checkpoint.
 
     Raises:
         JournalError: from the constructor.
@@ -105,20 +112,17 @@ class JournalFile:
         free: int = self._connection.execute("pragma freelist_count").fetchone()[0]
         return pages - free < self._max_pages * (1 - _RESERVE)
 
-    def write(self, puts: Sequence[Put], voids: Sequence[str] = ()) -> None:
-        """Write rows and take voided ones back, in one commit."""
+    def write(self, puts: Sequence[Put], voids: Sequence[str] = (), reached: Sequence[tuple[str, str]] = ()) -> None:
+        """Write rows, note how far open ones got (id and body), and take voided ones back, in one commit."""
         rows = [
             (put.request_id, _FINISHED if put.finished else _OPEN, seq, put.body)
             for seq, put in enumerate(puts, self._seq + 1)
         ]
-        if rows and voids:
-            with self._transaction():
-                self._connection.execute(_PUT, (_json(rows),))
-                self._connection.execute(_VOID, (_json(voids),))
-        elif rows:
-            self._connection.execute(_PUT, (_json(rows),))
-        elif voids:
-            self._connection.execute(_VOID, (_json(voids),))
+        work = [(_PUT, rows), (_REACH, reached), (_VOID, voids)]
+        statements = [(statement, _json(items)) for statement, items in work if items]
+        with self._transaction() if len(statements) > 1 else contextlib.nullcontext():
+            for statement, items in statements:
+                self._connection.execute(statement, (items,))
         self._seq += len(rows)
 
     def finished(self, limit: int) -> list[UsageRecord]:

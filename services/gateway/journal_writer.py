@@ -27,6 +27,7 @@ class Kind(enum.Enum):
     """What a change does to its request."""
 
     BEGIN = enum.auto()
+    CHECKPOINT = enum.auto()
     FINISH = enum.auto()
     VOID = enum.auto()
 
@@ -145,7 +146,7 @@ class Writer:
         try:
             self._write(file, everything)
         except Exception as failure:  # this thread must outlive whatever the disk does
-            self._owed = [change for change in everything if change.kind is not Kind.BEGIN]
+            self._owed = [change for change in everything if change.kind in (Kind.FINISH, Kind.VOID)]
             reason = f"{type(failure).__name__}: {failure}"
             return Commit(changes, refused, tried=True, error=reason, finished=False)
         self._owed = []
@@ -155,9 +156,13 @@ class Writer:
         puts = [
             Put(change.request_id, change.body, change.kind is Kind.FINISH)
             for change in changes
-            if change.kind is not Kind.VOID
+            if change.kind in (Kind.BEGIN, Kind.FINISH)
         ]
-        file.write(puts, [change.request_id for change in changes if change.kind is Kind.VOID])
+        file.write(
+            puts,
+            voids=[change.request_id for change in changes if change.kind is Kind.VOID],
+            reached=[(change.request_id, change.body) for change in changes if change.kind is Kind.CHECKPOINT],
+        )
         self._since_room_check += len(puts)
         if self._since_room_check >= ROOM_CHECK_INTERVAL or not self._has_room:
             self._look_for_room(file)

@@ -93,3 +93,26 @@ class Metrics:
             self.tokens.labels(model, "cached_input").inc(usage.cached_prompt_tokens)
         if usage.completion_tokens:
             self.tokens.labels(model, "output").inc(usage.completion_tokens)
+
+
+class LimitMetrics:
+    """How limits are decided where ratelimit is not asked."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.over_limit_hits = Counter(
+            "capstan_gateway_over_limit_hits",
+            "Requests refused from memory, because it is certain that ratelimit would refuse them.",
+            registry=registry,
+        )
+        self.alone = Counter(
+            "capstan_gateway_limits_alone",
+            "Requests judged by the gateway's own meters while ratelimit is away: reserved, refused, or closed (by a "
+            "limit that must not go on without it).",
+            ["outcome"],
+            registry=registry,
+        )
+        self.degraded = Gauge(
+            "capstan_gateway_ratelimit_degraded",
+            "1 while the gateway goes by its own meters because ratelimit does not answer.",
+            registry=registry,
+        )

@@ -41,8 +41,9 @@ class Settings(ServiceSettings):
     auth_timeout_s: float = 1.0
     """Longest wait for auth about a key that is not cached."""
 
-    ratelimit_timeout_s: float = 1.0
-    """Longest wait for a reservation."""
+    ratelimit_timeout_s: float = 0.1
+    """Longest wait for a reservation; then the gateway goes by its own meters. Above what
+    ratelimit waits for Valkey."""
 
     router_timeout_s: float = 1.0
     """Longest wait for a placement where there is room. A router that takes longer is away."""
@@ -58,6 +59,13 @@ class Settings(ServiceSettings):
 
     billing_timeout_s: float = 5.0
     """Longest wait for billing's acknowledgement of a batch; nobody but the shipper waits for it."""
+
+    budget_timeout_s: float = 0.5
+    """Longest wait for billing to tell what may be spent, for an organisation of which it was not asked lately."""
+
+    capped_completion_tokens: int | None = Field(default=None, ge=1)
+    """Most tokens of an answer whose request names no maximum and whose spending a budget binds: that much money is
+    held while it runs. Unset: as much as the model's context."""
 
     jobs_timeout_s: float = 2.0
     """Longest wait for jobs to keep an answer, or to find a kept one."""

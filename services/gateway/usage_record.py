@@ -20,6 +20,7 @@ class Endpoint(enum.StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     RESPONSES = "responses"
+    MODERATIONS = "moderations"
 
 
 class Outcome(enum.StrEnum):
@@ -30,11 +31,13 @@ class Outcome(enum.StrEnum):
     CLIENT_CLOSED = "client_closed"
     """The client left; what was generated until the abort counts."""
     TRUNCATED = "truncated"
-    """Our deadline, shutdown or death cut it; what was delivered counts."""
+    """Our deadline or shutdown cut it; what was delivered counts."""
     ENGINE_ERROR = "engine_error"
     """The engine failed after the first byte; nothing is charged."""
     SERVER_ERROR = "server_error"
     """A fault of ours before the first byte; nothing is charged."""
+    RECOVERED = "recovered"
+    """This process died; what the engine counted is charged, or what was delivered at the last checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,12 @@ class UsageRecord:
     reasoning_tokens: int = 0
     usage_estimated: bool = False
     """True when the engine's own count is not known."""
+    batch: bool = False
+    """True when the request is part of a batch."""
+    service_tier: str = "default"
+    """Tier it was served in."""
+    price_version: int = 0
+    """Version of the price book that it was admitted at; 0: not known, billing goes by the start."""
 
     @classmethod
     def begun(
@@ -76,11 +85,14 @@ class UsageRecord:
         endpoint: Endpoint,
         start_time: float,
         prompt_tokens: int,
+        batch: bool = False,
+        service_tier: str = "default",
+        price_version: int = 0,
     ) -> UsageRecord:
         """Make the record to `begin` a request with: what shall be billed if this process dies before its end.
 
-        That is the estimated prompt and no completion, as cut by us. The prompt is charged because its work was very
-        likely done; what was generated since is the loss that a death costs us and never the client.
+        That is the estimated prompt and no completion, until a checkpoint says how much was delivered. The prompt is
+        charged because its work was very likely done; billing takes the engine's own counts instead where it has them.
         """
         return cls(
             request_id,
@@ -92,9 +104,18 @@ class UsageRecord:
             endpoint,
             start_time=start_time,
             finish_time=start_time,
-            outcome=Outcome.TRUNCATED,
+            outcome=Outcome.RECOVERED,
             prompt_tokens=prompt_tokens,
             usage_estimated=True,
+            batch=batch,
+            service_tier=service_tier,
+            price_version=price_version,
+        )
+
+    def reached(self, *, time: float, prompt_tokens: int, completion_tokens: int) -> UsageRecord:
+        """Make the record of a checkpoint: as `begun`, with what was delivered by `time`."""
+        return dataclasses.replace(
+            self, finish_time=time, prompt_tokens=prompt_tokens, completion_tokens=completion_tokens
         )
 
     def ended(

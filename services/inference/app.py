@@ -23,6 +23,7 @@ from services.inference.session import Limits, Shared
 from services.inference.settings import Settings
 from services.inference.sim_control import control
 from services.inference.simulation import Pace
+from services.inference.witness import witness
 
 TEND_S = 0.1
 SIM_MAX_RUNNING = 64
@@ -38,6 +39,7 @@ def simulator(settings: Settings) -> SimEngine:
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
+        think_tokens=settings.sim_think_tokens,
     )
     return SimEngine(
         SimOptions(
@@ -115,6 +117,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             new_call_id=lambda: kit.ids.new("call_"),
             log=kit.log,
             request_ids=set(),
+            witness=await stack.enter_async_context(witness(settings.billing_address, kit))
+            if settings.billing_address
+            else None,
         )
         servicer = InferenceServicer(
             model=settings.model_name,

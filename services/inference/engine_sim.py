@@ -30,7 +30,8 @@ from services.inference.request import EmbeddingRequest, GenerationRequest, chec
 from services.inference.sim_vocabulary import SimTokenizer
 from services.inference.simulation import Pace, Simulation
 
-_WHOLE = frozenset({"max_running", "max_waiting", "answer_tokens"})
+_WHOLE = frozenset({"max_running", "max_waiting", "answer_tokens", "think_tokens"})
+_MAY_BE_0 = frozenset({"max_waiting", "think_tokens"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class SimEngine:
         if unknown:
             raise ValueError(f"there is no knob {unknown[0]}")
         for name, value in knobs.items():
-            if not 0 <= value < math.inf or (value < 1 and name in _WHOLE - {"max_waiting"}):
+            if not 0 <= value < math.inf or (value < 1 and name in _WHOLE - _MAY_BE_0):
                 raise ValueError(f"{name} cannot be {value}")
         whole = {name: int(value) for name, value in knobs.items() if name in _WHOLE}
         self._simulation.pace = Pace(**{**asdict(self.pace), **knobs, **whole})

@@ -15,7 +15,9 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason, unavailable
 from chassis.rpc_server import rich_status
 from chassis.supervise import Tasks
+from services.inference.answer import Tally
 from services.inference.embedding import MAX_INPUTS, check_dimensions, check_inputs, little_endian, shortened
+from services.inference.engine import FinishReason
 from services.inference.errors import EngineError, InvalidRequestError
 from services.inference.failures import RETRY_AFTER_MS, capstan_error
 from services.inference.health import Health
@@ -92,6 +94,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             inputs = await asyncio.to_thread(self._tokens, request)
             tokens = check_inputs(inputs)
             vectors = await self._shared.engine.embed(EmbeddingRequest(request.request_id, inputs))
+            if self._shared.witness is not None:
+                tally = Tally(prompt_tokens=tokens, finish=FinishReason.STOP.value)
+                self._shared.witness.ended(request.request_id, request.admission, tally)
         except EngineError as error:
             raise capstan_error(error) from error
         return inference_pb2.EmbedResponse(

@@ -23,6 +23,7 @@ from services.inference.frames import Frames
 from services.inference.preparation import Preparation, Prepared
 from services.inference.tokenizer import NoChatTemplateError, TemplateRefusedError
 from services.inference.wire import Asked, read_start
+from services.inference.witness import Witness
 
 
 class Observer(Protocol):
@@ -62,6 +63,8 @@ class Shared:
     log: logging.Logger
     request_ids: set[str]
     """Of requests that run, whoever's."""
+    witness: Witness | None = None
+    """Who tells billing what was counted."""
     preparing: int = 0
     draining: bool = False
 
@@ -234,4 +237,6 @@ class Session:
         slot = self._slots.pop(answer.slot)
         if slot.owns_id and slot.asked is not None:
             self._shared.request_ids.discard(slot.asked.request_id)
+            if self._shared.witness is not None:
+                self._shared.witness.ended(slot.asked.request_id, slot.asked.admission, answer.tally)
         self._shared.observer.request_ended(answer.tally, slot.began, self._shared.now())

@@ -17,6 +17,10 @@ class Settings(ServiceSettings):
     model_name: str
     """Name clients use for the model, e.g. "llama-3.1-8b"."""
 
+    billing_address: str = ""
+    """gRPC address of billing, which is told what the engine counted for each request. Empty: nobody is told, and what
+    a gateway that dies had running is billed by its own last checkpoint."""
+
     engine: Literal["vllm", "simulator"] = "vllm"
     """vllm: a real model. simulator: invented answers at a chosen speed, for load and fault tests."""
 
@@ -110,6 +114,10 @@ class Settings(ServiceSettings):
 
     sim_answer_tokens: int = 64
     """Simulator: mean length of an answer that nothing cuts short."""
+
+    sim_think_tokens: int = 0
+    """Simulator: length of a thought in <think> tags before each answer, in tokens. 0: it does not think. A
+    `reasoning_parser` tells thought from answer."""
 
     sim_kv_blocks: int = 4096
     """Simulator: blocks of 16 tokens in the KV cache."""

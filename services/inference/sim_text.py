@@ -66,14 +66,17 @@ class Speaker:
         natural: int,
         tape: list[TapeToken],
         tokenizer: SimTokenizer,
+        thought: Sequence[TapeToken] = (),
     ) -> None:
-        """`limit`: tokens allowed. `natural`: tokens after which the model ends by itself."""
+        """`limit`: tokens allowed. `natural`: tokens after which the model ends by itself. `thought`: said before."""
         self._sampling = request.sampling
         self._choice = choice
         self._tape = tape
         self._tokenizer = tokenizer
         self._limit = limit
-        self._natural = limit + 1 if request.sampling.ignore_eos else max(natural, request.sampling.min_tokens)
+        natural = max(natural + len(thought), request.sampling.min_tokens)
+        self._natural = limit + 1 if request.sampling.ignore_eos else natural
+        self._thought = thought
         self._place = self._start(seed_of(request, choice))
         self._tail = self._skip(request)
         """The rest of a token that was told in part elsewhere."""
@@ -105,10 +108,11 @@ class Speaker:
 
     def next(self) -> Delta:
         """The next token."""
-        token = self._tape[self._place]
-        self._place += 1
-        if self._place == len(self._tape):
-            self._place = 0
+        if self._said < len(self._thought):
+            token = self._thought[self._said]
+        else:
+            token = self._tape[self._place]
+            self._place = (self._place + 1) % len(self._tape)
         self._said += 1
         if self._plain and self._said < self._limit and self._said <= self._natural:
             return token.delta

@@ -21,6 +21,7 @@ from services.inference.engine import Delta
 TAPE_LENGTH = 1 << 14
 _TAPE_SEED = 20_241_122
 _PIECE = re.compile(rb" ?[a-z]{1,2}|<\|turn\|>|<\|end\|>|<\|begin\|>|.", re.DOTALL)
+NO_THOUGHT = "<think>\n\n</think>\n\n"
 _RARE = ("é", "ß", "—", "漢", "字", "🙂", "👩‍🚀")
 
 
@@ -76,7 +77,10 @@ class SimTokenizer:
         """See `Tokenizer`."""
         turns = [f"<|turn|>tools {json.dumps(tool, ensure_ascii=False)}" for tool in tools]
         turns += [f"<|turn|>{message['role']} {message.get('content') or ''}" for message in messages]
-        return "\n".join([*turns, "<|turn|>assistant "])
+        answer = "<|turn|>assistant "
+        if options.get("enable_thinking") is False:  # as templates of thinking models do
+            answer += NO_THOUGHT
+        return "\n".join([*turns, answer])
 
 
 class TapeToken(NamedTuple):

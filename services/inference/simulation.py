@@ -17,6 +17,7 @@ from services.inference.errors import EngineError, EngineOverloadedError
 from services.inference.request import GenerationRequest
 from services.inference.sim_cache import BlockCache, block_hashes
 from services.inference.sim_text import Speaker, natural_length, prompt_logprobs, seed_of
+from services.inference.sim_thought import thought
 from services.inference.sim_vocabulary import SimTokenizer, make_tape
 
 
@@ -36,6 +37,8 @@ class Pace:
     """Sequences that may wait; more are refused."""
     answer_tokens: int = 64
     """Mean length of an answer that is not cut short."""
+    think_tokens: int = 0
+    """Length of a thought before each answer, its tags not counted. 0: it does not think."""
     slowness: float = 1.0
     """Multiplies all times."""
 
@@ -120,10 +123,11 @@ class Simulation:
             request.prompt, salt=request.cache_salt, adapter=request.adapter, block_tokens=self._block_tokens
         )
         limit = max(request.max_tokens(self._max_model_tokens), 1)
+        thoughts = thought(request.prompt, self.pace.think_tokens, self._tape, self._tokenizer)
         sequences = []
         for choice in range(request.sampling.choices):
             natural = max(0, natural_length(seed_of(request, choice), self.pace.answer_tokens) - request.continued)
-            speaker = Speaker(request, choice, limit, natural, self._tape, self._tokenizer)
+            speaker = Speaker(request, choice, limit, natural, self._tape, self._tokenizer, thoughts)
             self._arrivals += 1
             sequence = _Sequence(request, choice, sink, speaker, hashes, self._arrivals)
             sequences.append(sequence)

@@ -34,6 +34,8 @@ class Asked:
     adapter: str
     priority: int
     time_left_s: float | None
+    admission: bytes = b""
+    """What billing is to be told beside the counts; not read here."""
     said: str = ""
     """The beginning of the answer, which is not made again."""
 
@@ -63,6 +65,7 @@ def read_start(start: inference_pb2.Start) -> Asked:
         adapter=start.adapter,
         priority=start.priority,
         time_left_s=start.time_left.ToNanoseconds() / 1e9 if start.HasField("time_left") else None,
+        admission=start.admission,
         said=_said(start),
     )
 

@@ -335,6 +335,19 @@ ROWS = [
         "Invalid schema for response_format 'x': In context=(), 'additionalProperties' is required to be supplied and "
         "to be false.",
     ),
+    Row(
+        CHAT,
+        {
+            "response_format": {
+                "type": "json_schema",
+                "json_schema": {"name": "x", "schema": {"items": {"$ref": "http://example.com/s"}}},
+            }
+        },
+        "response_format",
+        None,
+        "Invalid schema for response_format 'x': In context=('items',), '$ref' to 'http://example.com/s' leaves the "
+        "schema: only '#' and '#/…' are followed.",
+    ),
     # What no served model does
     Row(CHAT, {"audio": {"voice": "x"}}, "audio", "unsupported_parameter", unsupported("audio")),
     Row(

@@ -70,12 +70,6 @@ def refused(work: Callable[[], object]) -> openai.APIStatusError:
     return error
 
 
-def test_without_ratelimit_it_is_a_503_that_names_it(suite: Suite, desk: Desk) -> None:
-    with suite.without("ratelimit"):
-        assert refused(desk.ask).code == "ratelimit_unavailable"
-    until(desk.is_served)
-
-
 def test_without_the_router_the_last_known_replicas_serve(suite: Suite, desk: Desk) -> None:
     desk.ask()
     with suite.without("router"):
@@ -83,9 +77,15 @@ def test_without_the_router_the_last_known_replicas_serve(suite: Suite, desk: De
     desk.ask()
 
 
-def test_without_valkey_it_is_a_503_that_names_the_service_in_front_of_it(suite: Suite, desk: Desk) -> None:
-    with suite.without("valkey"):
-        assert refused(desk.ask).code == "ratelimit_unavailable"
+@pytest.mark.parametrize("name", ["ratelimit", "valkey"])
+def test_without_the_meters_requests_are_served_by_the_gateways_own(
+    suite: Suite, sdk: dict[str, Any], desk: Desk, model: str, name: str
+) -> None:
+    with suite.without(name), OpenAI(**sdk) as client:
+        desk.ask()
+        raw = client.chat.completions.with_raw_response.create(model=model, messages=CAPITAL, max_tokens=1)
+        limit, remaining = (int(raw.headers[f"x-ratelimit-{word}-requests"]) for word in ("limit", "remaining"))
+        assert 0 <= remaining < limit
     until(desk.is_served)
 
 

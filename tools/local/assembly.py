@@ -109,7 +109,7 @@ def _migration(layout: Layout, service: Service) -> Unit:
 def _first_key(layout: Layout, auth: Service) -> Unit:
     return Unit(
         FIRST_KEY,
-        partial(_python, ("-m", first_key.__name__, str(layout.folder.api_key))),
+        partial(_python, ("-m", first_key.__name__, str(layout.folder.api_key), str(layout.folder.admin_key))),
         environment(layout, auth, {"LOG_FORMAT": "text"}),
         layout.folder.logs / f"{FIRST_KEY}.log",
         after=(auth.migration,),

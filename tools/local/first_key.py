@@ -1,8 +1,9 @@
-"""Makes the first organisation, project, user and API key, and keeps the key for the command line.
+"""Makes the first organisation, project, user and keys, and keeps the keys for the command line.
 
-    python -m tools.local.first_key KEY_FILE
+    python -m tools.local.first_key KEY_FILE ADMIN_KEY_FILE
 
-auth does it and prints what it made; on a database that has them already it says so and nothing is written.
+auth does it and prints what it made. A database that has them already keeps them; only where the admin key is not in
+its file (an installation older than admin keys, a file that was lost) another one is made.
 """
 
 from __future__ import annotations
@@ -17,23 +18,29 @@ from tools.local.secret_files import write_private
 TIMEOUT_S = 60
 
 
-def main(key_file: Path) -> int:
-    """Ask auth, write the key; returns the exit status."""
+def main(key_file: Path, admin_key_file: Path) -> int:
+    """Ask auth, write the keys; returns the exit status."""
+    status, made = _auth("bootstrap")
+    if not status and "exists" in made and not admin_key_file.exists():
+        status, made = _auth("admin-key")
+    for name, path in (("api_key", key_file), ("admin_key", admin_key_file)):
+        if key := made.get(name):
+            write_private(path, f"{key}\n")
+    return status
+
+
+def _auth(command: str) -> tuple[int, dict[str, str]]:
+    """Run one of auth's commands; answer its exit status and what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "services.auth", "bootstrap"],
+        [sys.executable, "-m", "services.auth", command],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
         timeout=TIMEOUT_S,
     )
-    if done.returncode:
-        return done.returncode
-    made = json.loads(done.stdout)
-    if key := made.get("api_key"):
-        write_private(key_file, f"{key}\n")
-    return 0
+    return done.returncode, {} if done.returncode else json.loads(done.stdout)
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), Path(sys.argv[2])))

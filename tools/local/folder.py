@@ -77,6 +77,11 @@ class DataFolder:
         return self.secrets / "first_api_key"
 
     @property
+    def admin_key(self) -> Path:
+        """The first admin key, for whoever operates the installation."""
+        return self.secrets / "first_admin_key"
+
+    @property
     def run(self) -> Path:
         """Where the sockets are: inside the data folder if their paths are short enough."""
         inside = self.root / "run"

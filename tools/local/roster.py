@@ -82,6 +82,7 @@ def services(layout: Layout) -> list[Service]:
                 "MODEL": plan.model,
                 "MODEL_NAME": served_model(plan.model),
                 "ENGINE": plan.engine,
+                "BILLING_ADDRESS": layout.address("billing"),
                 # A hub id was named by the user, so fetching it is what he asked for.
                 "DOWNLOAD": str(not Path(plan.model).is_dir()),
             },
@@ -92,7 +93,13 @@ def services(layout: Layout) -> list[Service]:
         ),
         Service(
             EMBEDDINGS,
-            {"MODEL": EMBEDDING_MODEL, "MODEL_NAME": EMBEDDING_NAME, "ENGINE": plan.engine, "RUNNER": "pooling"},
+            {
+                "MODEL": EMBEDDING_MODEL,
+                "MODEL_NAME": EMBEDDING_NAME,
+                "ENGINE": plan.engine,
+                "RUNNER": "pooling",
+                "BILLING_ADDRESS": layout.address("billing"),
+            },
             package="inference",
             replica=True,
             patience_s=LOADING_PATIENCE_S,

@@ -13,7 +13,7 @@ OLDEST_PYTHON = "3.11"
 EXTRAS = {
     "requirements-dev.lock": ("local", "cpu", "dev"),
     "requirements-cpu.lock": ("local", "cpu"),
-    "requirements.lock": (),
+    "requirements.lock": ("services",),
 }
 """File name to the extras in it, the largest first."""
 

@@ -78,5 +78,7 @@ def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest) -> Work:
         model=body.model,
         prompt_tokens=estimate.prompt_tokens(body.prompt_characters, len(body.messages)),
         completion_tokens=completion * body.choice_count,
+        bounded=body.token_ceiling is not None,
+        answer_count=body.choice_count,
         texts=lambda: body.texts,
     )

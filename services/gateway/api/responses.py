@@ -125,4 +125,5 @@ def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn]) 
         prompt_tokens=estimate.prompt_tokens(characters, len(turns)),
         completion_tokens=body.max_output_tokens or desk.forecast.tokens(caller.key_id, body.model),
         texts=lambda: [turn.text for turn in turns],
+        bounded=body.max_output_tokens is not None,
     )

@@ -19,7 +19,7 @@ from chassis import keys
 from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure
-from services.gateway.caller import Caller, Limit, ModerationPolicy, Scope
+from services.gateway.caller import Caller, FailureMode, Limit, ModerationPolicy, Scope
 from services.gateway.known_keys import KnownKeys
 from services.gateway.peers.calls import as_said_by, call
 
@@ -33,6 +33,10 @@ _SCOPES: dict[int, Scope] = {
 _POLICIES: dict[int, ModerationPolicy] = {
     auth_pb2.MODERATION_POLICY_ADVISORY: "advisory",
     auth_pb2.MODERATION_POLICY_REQUIRED: "required",
+}
+_FAILURE_MODES: dict[int, FailureMode] = {
+    auth_pb2.LIMIT_FAILURE_MODE_OPEN: "open",
+    auth_pb2.LIMIT_FAILURE_MODE_CLOSED: "closed",
 }
 assert set(_SCOPES.values()) == set(get_args(Scope))
 
@@ -140,15 +144,22 @@ def _caller(principal: auth_pb2.Principal) -> Caller:
         scopes=frozenset(principal.scopes),
         allowed_models=frozenset(principal.allowed_models),
         moderation=_POLICIES.get(principal.moderation_policy, "off"),
-        limits=tuple(
-            Limit(
-                scope=_SCOPES[limit.scope],
-                model=limit.model,
-                requests_per_minute=limit.requests_per_minute if limit.HasField("requests_per_minute") else None,
-                tokens_per_minute=limit.tokens_per_minute if limit.HasField("tokens_per_minute") else None,
-            )
-            for limit in principal.rate_limits
-            if limit.scope in _SCOPES
-        ),
+        limits=tuple(_limit(limit) for limit in principal.rate_limits if limit.scope in _SCOPES),
         expires_at=principal.expire_time.ToMicroseconds() / 1e6 if principal.HasField("expire_time") else None,
+    )
+
+
+def _limit(limit: auth_pb2.RateLimit) -> Limit:
+    return Limit(
+        scope=_SCOPES[limit.scope],
+        model=limit.model,
+        requests_per_minute=limit.requests_per_minute if limit.HasField("requests_per_minute") else None,
+        tokens_per_minute=limit.tokens_per_minute if limit.HasField("tokens_per_minute") else None,
+        requests_per_day=limit.requests_per_day if limit.HasField("requests_per_day") else None,
+        tokens_per_day=limit.tokens_per_day if limit.HasField("tokens_per_day") else None,
+        concurrent_requests=limit.concurrent_requests if limit.HasField("concurrent_requests") else None,
+        shadow=limit.shadow,
+        failure_mode=_FAILURE_MODES.get(limit.failure_mode, "local"),
+        burst_percent=limit.burst_percent if 1 <= limit.burst_percent <= 100 else 100,
+        count_rejected=limit.count_rejected if limit.HasField("count_rejected") else True,
     )

@@ -18,6 +18,7 @@ _ENDPOINTS: dict[Endpoint, billing_pb2.Endpoint.ValueType] = {
     Endpoint.COMPLETIONS: billing_pb2.ENDPOINT_COMPLETIONS,
     Endpoint.EMBEDDINGS: billing_pb2.ENDPOINT_EMBEDDINGS,
     Endpoint.RESPONSES: billing_pb2.ENDPOINT_RESPONSES,
+    Endpoint.MODERATIONS: billing_pb2.ENDPOINT_MODERATIONS,
 }
 _OUTCOMES: dict[Outcome, billing_pb2.Outcome.ValueType] = {
     Outcome.OK: billing_pb2.OUTCOME_OK,
@@ -25,6 +26,7 @@ _OUTCOMES: dict[Outcome, billing_pb2.Outcome.ValueType] = {
     Outcome.TRUNCATED: billing_pb2.OUTCOME_TRUNCATED,
     Outcome.ENGINE_ERROR: billing_pb2.OUTCOME_ENGINE_ERROR,
     Outcome.SERVER_ERROR: billing_pb2.OUTCOME_SERVER_ERROR,
+    Outcome.RECOVERED: billing_pb2.OUTCOME_RECOVERED,
 }
 
 
@@ -53,6 +55,11 @@ class Biller:
         ]
 
 
+def serialized(record: UsageRecord) -> bytes:
+    """Write a record as the event that billing makes of it: what a replica passes on with its own count."""
+    return _event(record).SerializeToString()
+
+
 def _event(record: UsageRecord) -> billing_pb2.UsageEvent:
     return billing_pb2.UsageEvent(
         request_id=record.request_id,
@@ -72,6 +79,9 @@ def _event(record: UsageRecord) -> billing_pb2.UsageEvent:
         ),
         outcome=_OUTCOMES[record.outcome],
         usage_estimated=record.usage_estimated,
+        batch=record.batch,
+        service_tier=record.service_tier,
+        price_version=record.price_version,
     )
 
 

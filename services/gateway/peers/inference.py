@@ -285,9 +285,13 @@ class Replicas:
         organization_id: str,
         inputs: Sequence[str | list[int]],
         dimensions: int,
+        admission: bytes,
         timeout_s: float,
     ) -> tuple[list[bytes], Usage]:
-        """Make one vector per input: little-endian float32 of length 1. Raises `CapstanError`."""
+        """Make one vector per input: little-endian float32 of length 1. Raises `CapstanError`.
+
+        `admission` is what billing is told by the replica beside its count.
+        """
         answer: inference_pb2.EmbedResponse = await call(
             self._stub(address).Embed,
             inference_pb2.EmbedRequest(
@@ -295,6 +299,7 @@ class Replicas:
                 organization_id=organization_id,
                 inputs=[_embed_input(item) for item in inputs],
                 dimensions=dimensions,
+                admission=admission,
             ),
             timeout_s=timeout_s,
             peer="inference",

@@ -82,6 +82,8 @@ class Model:
     kind: Kind | None
     shares: Mapping[str, int]
     """Served names behind it and how much each gets."""
+    max_model_tokens: int = 0
+    """Longest prompt plus completion; 0: no replica told yet."""
 
     def served(self, request_id: str) -> str:
         """Draw the served name for a request: the same id draws the same."""
@@ -196,6 +198,10 @@ class Placer:
                 return model.served(request_id)
         raise CapstanError(Reason.MODEL_NOT_FOUND, "no such model", model=name)
 
+    def context_tokens(self, served_name: str) -> int:
+        """Answer the longest prompt plus completion of a model, as far as was told; 0: not known."""
+        return max((model.max_model_tokens for model in self._models if model.served_name == served_name), default=0)
+
     async def models(self) -> list[Model]:
         """Answer what is served, by name; remembered for a second. Raises `CapstanError` when the router is away."""
         if self._clock.monotonic() >= self._models_until:
@@ -210,6 +216,7 @@ class Placer:
                     model.create_time.seconds,
                     names.get(model.kind),
                     {target.model: target.weight for target in model.targets},
+                    model.max_model_tokens,
                 )
                 for model in answer.models
             ]

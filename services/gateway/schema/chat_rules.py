@@ -8,7 +8,7 @@ from services.gateway import request_errors
 from services.gateway.api_error import ApiError
 from services.gateway.schema.messages import text_of
 from services.gateway.schema.response_format import JsonObjectFormat, JsonSchemaFormat
-from services.gateway.schema.strict_schema import violation
+from services.gateway.schema.strict_schema import problem_of
 from services.gateway.schema.tools import AllowedToolsChoice, Function, NamedFunction, NamedToolChoice
 
 if TYPE_CHECKING:
@@ -78,15 +78,18 @@ def _check_tools(body: ChatCompletionRequest) -> None:
         for allowed in choice.allowed_tools.tools:
             _check_known("tool_choice", allowed.function.name, names, "tools")
     for index, tool in enumerate(body.tools):
-        if tool.type == "function" and tool.function.strict:
-            _check_strict(tool.function, f"tools[{index}].function.parameters")
+        if tool.type == "function":
+            _check_parameters(tool.function, f"tools[{index}].function.parameters")
 
 
 def _check_functions(body: ChatCompletionRequest) -> None:
     if body.functions is None:
         if body.function_call is not None:
             raise request_errors.only_allowed_when("function_call", "'functions' are specified")
-    elif isinstance(body.function_call, NamedFunction):
+        return
+    for index, function in enumerate(body.functions):
+        _check_parameters(function, f"functions[{index}].parameters")
+    if isinstance(body.function_call, NamedFunction):
         names = {function.name for function in body.functions}
         _check_known("function_call", body.function_call.name, names, "functions")
 
@@ -100,8 +103,8 @@ def _check_known(param: str, name: str, names: set[str], where: str) -> None:
         )
 
 
-def _check_strict(function: Function, path: str) -> None:
-    problem = None if function.parameters is None else violation(function.parameters)
+def _check_parameters(function: Function, path: str) -> None:
+    problem = None if function.parameters is None else problem_of(function.parameters, strict=function.strict)
     if problem is not None:
         raise ApiError(
             400,
@@ -120,11 +123,11 @@ def _check_format(body: ChatCompletionRequest) -> None:
                 "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'.",
                 param="messages",
             )
-    elif isinstance(shape, JsonSchemaFormat) and shape.json_schema.strict:
+    elif isinstance(shape, JsonSchemaFormat):
         named = shape.json_schema
-        if named.schema_ is None:
+        if named.schema_ is None and named.strict:
             raise request_errors.missing_parameter("response_format.json_schema.schema")
-        problem = violation(named.schema_)
+        problem = None if named.schema_ is None else problem_of(named.schema_, strict=named.strict)
         if problem is not None:
             raise ApiError(
                 400, f"Invalid schema for response_format '{named.name}': {problem}", param="response_format"

@@ -14,7 +14,7 @@ from services.gateway.schema.base import FunctionName, JsonObject, Metadata, Req
 from services.gateway.schema.messages import UnservedPart
 from services.gateway.schema.response_format import JsonObjectFormat, TextFormat
 from services.gateway.schema.response_items import Input
-from services.gateway.schema.strict_schema import violation
+from services.gateway.schema.strict_schema import problem_of, violation
 from services.gateway.schema.tools import MAX_TOOLS, Calling, Function
 
 LOGPROBS = "message.output_text.logprobs"
@@ -250,7 +250,9 @@ class ResponseRequest(RequestModel):
             if tool.name not in names:
                 raise ApiError(400, f"Tool choice 'function' '{tool.name}' not found in 'tools'.", param="tool_choice")
         for index, function in enumerate(self.functions):
-            problem = violation(function.parameters) if function.strict and function.parameters is not None else None
+            problem = (
+                problem_of(function.parameters, strict=function.strict) if function.parameters is not None else None
+            )
             if problem is not None:
                 raise ApiError(
                     400,
@@ -261,7 +263,9 @@ class ResponseRequest(RequestModel):
 
     def _check_format(self) -> None:
         shape = self.shape
-        if isinstance(shape, JsonSchemaFormat) and shape.strict and (problem := violation(shape.schema_)) is not None:
+        if not isinstance(shape, JsonSchemaFormat):
+            return
+        if (problem := problem_of(shape.schema_, strict=shape.strict)) is not None:
             raise ApiError(
                 400,
                 f"Invalid schema for response_format '{shape.name}': {problem}",

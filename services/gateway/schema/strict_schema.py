@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from services.gateway.schema.references import broken_reference
+
 Context = tuple[str, ...]
 
 _ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains")
 _MANY = ("anyOf", "oneOf", "allOf", "prefixItems")
 _NAMED = ("properties", "$defs", "definitions", "patternProperties")
+
+
+def problem_of(schema: dict[str, Any], *, strict: bool | None) -> str | None:
+    """Answer what is wrong with a schema that a model's text shall follow, or None."""
+    return broken_reference(schema) or (violation(schema) if strict else None)
 
 
 def violation(schema: dict[str, Any]) -> str | None:

@@ -53,7 +53,7 @@ if place == 0 and not known then
   redis.call('SET', KEYS[1], table.concat(record), 'PX', ARGV[2])
 else
   for _, one in ipairs(charges) do
-    if place > 0 and one.penalized then
+    if place > 0 and longest ~= UNKNOWN and one.penalized then
       penalize(one)
       write(one)
     elseif one.stale then

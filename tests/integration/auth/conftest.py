@@ -33,6 +33,7 @@ class Client:
     def __init__(self, channel: grpc.aio.Channel, running: Running) -> None:
         self.stub: auth_pb2_grpc.AuthServiceAsyncStub = auth_pb2_grpc.AuthServiceStub(channel)
         self.running = running
+        self.channel = channel
 
     async def judge(self, *digests: bytes) -> list[pb.Principal | CapstanError]:
         request = pb.AuthenticateRequest(key_digests=digests)
@@ -68,7 +69,7 @@ def pepper_file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def settings(postgres_dsn: str, pepper_file: Path) -> Settings:
-    return Settings(dsn=postgres_dsn, pepper_file=pepper_file)
+    return Settings(dsn=postgres_dsn, pepper_file=pepper_file, statement_timeout_s=10)
 
 
 Service = Callable[..., AbstractAsyncContextManager[Client]]

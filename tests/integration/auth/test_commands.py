@@ -42,14 +42,15 @@ async def test_an_installation_is_made_once_and_its_key_is_shown_once(
     settings: Settings, sql: Sql, service: Service
 ) -> None:
     await sql("DROP SCHEMA IF EXISTS auth CASCADE")
-    assert await run("migrate", settings) == (0, "0001_identity\n", "")
+    assert await run("migrate", settings) == (0, "0001_identity\n0002_administration\n", "")
     assert await run("migrate", settings) == (0, "", "")
     status, out, err = await run("bootstrap", settings, CAPSTAN_AUTH_BOOTSTRAP_TIER="2")
     assert status == 0
     first = json.loads(out)
-    assert set(first) == {"organization_id", "project_id", "user_id", "api_key"}
-    assert keys.well_formed(first["api_key"])
-    assert first["api_key"] not in err
+    assert set(first) == {"organization_id", "project_id", "user_id", "api_key", "admin_key"}
+    for key in (first["api_key"], first["admin_key"]):
+        assert keys.well_formed(key)
+        assert key not in err
     status, out, _ = await run("bootstrap", settings)
     assert (status, json.loads(out)) == (0, {"exists": True})
     async with service(settings) as client:
@@ -63,7 +64,7 @@ async def test_two_operators_at_once_make_one_installation(first: dict[str, str]
     await run("migrate", settings)
     done = await asyncio.gather(*(run("bootstrap", settings) for _ in range(3)))
     assert sum("api_key" in json.loads(out) for _, out, _ in done) == 1
-    assert [row[0] for row in await sql("SELECT count(*) FROM auth.keys")] == [1]
+    assert [row[0] for row in await sql("SELECT count(*) FROM auth.keys")] == [2]
 
 
 async def test_settings_that_are_missing_or_wrong_are_named(settings: Settings, tmp_path: Path) -> None:
@@ -71,3 +72,20 @@ async def test_settings_that_are_missing_or_wrong_are_named(settings: Settings, 
     assert status == 2
     assert "CAPSTAN_AUTH_POOL_SIZE" in err
     assert "CAPSTAN_AUTH_PEPER" in err
+
+
+async def test_an_operator_who_lost_the_admin_key_gets_another(
+    first: dict[str, str], settings: Settings, service: Service, sql: Sql
+) -> None:
+    status, out, err = await run("admin-key", settings)
+    assert status == 0
+    key = json.loads(out)["admin_key"]
+    assert key not in err
+    async with service(settings) as client:
+        for each in (key, first["admin_key"]):
+            principal = await client.authenticate(each)
+            assert (principal.owner_id, principal.operator) == (first["user_id"], True)
+    await sql("UPDATE auth.users SET disabled_at = now()")
+    status, out, err = await run("admin-key", settings)
+    assert (status, out) == (1, "")
+    assert "bootstrap" in err

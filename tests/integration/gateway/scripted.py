@@ -74,8 +74,11 @@ class Ratelimit(ratelimit_pb2_grpc.RatelimitServiceServicer):
     refuse: bool = False
     reserved: dict[str, list[ratelimit_pb2.Charge]] = field(default_factory=dict)
     settled: dict[str, int] = field(default_factory=dict)
+    renewed: dict[str, int] = field(default_factory=dict)
+    calls: int = 0
 
     async def Reserve(self, request, context):
+        self.calls += 1
         return ratelimit_pb2.ReserveResponse(results=[self._reserve(item) for item in request.items])
 
     def _reserve(self, item):
@@ -98,6 +101,13 @@ class Ratelimit(ratelimit_pb2_grpc.RatelimitServiceServicer):
     async def Settle(self, request, context):
         self.settled |= {item.request_id: item.tokens for item in request.items}
         return ratelimit_pb2.SettleResponse(results=[ratelimit_pb2.SettleResult(settled=True)] * len(request.items))
+
+    async def Renew(self, request, context):
+        self.renewed |= {item.request_id: item.tokens for item in request.items}
+        return ratelimit_pb2.RenewResponse(results=[ratelimit_pb2.RenewResult()] * len(request.items))
+
+    async def Heartbeat(self, request, context):
+        return ratelimit_pb2.HeartbeatResponse(gateway_count=1)
 
 
 @dataclass
@@ -357,5 +367,5 @@ def settings(scripted: Peers, **changes: object) -> Settings:
         **addresses,
         http_listen=f"unix:{scripted.folder}/http.sock",
         journal_path=scripted.folder / "journal.db",
-        **{"grace_s": 2.0, **changes},
+        **{"grace_s": 2.0, "ratelimit_timeout_s": 5.0, **changes},
     )

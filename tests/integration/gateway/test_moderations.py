@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from capstan.auth.v1 import auth_pb2
+from capstan.billing.v1 import billing_pb2
 from capstan.ratelimit.v1 import ratelimit_pb2
 from services.gateway.peers.moderation import CATEGORIES
 from services.gateway.schema import moderation_answers
@@ -79,17 +80,21 @@ async def test_what_cannot_be_judged_names_itself(
 
 
 async def test_a_verdict_counts_as_a_request_and_costs_nothing(client: Client, scripted: Peers) -> None:
-    request_id = (await client.post(PATH, {"input": "x" * 1000})).headers["x-request-id"]
-    costs = {charge.dimension: charge.cost for charge in scripted.ratelimit.reserved[request_id]}
+    free = (await client.post(PATH, {"input": "x" * 1000})).headers["x-request-id"]
+    costs = {charge.dimension: charge.cost for charge in scripted.ratelimit.reserved[free]}
     assert costs == {
         ratelimit_pb2.DIMENSION_REQUESTS_PER_MINUTE: 1,
         ratelimit_pb2.DIMENSION_TOKENS_PER_MINUTE: 0,
     }
-    await eventually(lambda: scripted.ratelimit.settled.get(request_id) == 0)
+    await eventually(lambda: scripted.ratelimit.settled.get(free) == 0)
     chat = {"model": "demo", "messages": [{"role": "user", "content": "x"}]}
     paid = (await client.post("/v1/chat/completions", chat)).headers["x-request-id"]
     await eventually(lambda: paid in scripted.billing.events)
-    assert set(scripted.billing.events) == {paid}
+    assert set(scripted.billing.events) == {free, paid}
+    event = scripted.billing.events[free]
+    assert (event.endpoint, event.outcome) == (billing_pb2.ENDPOINT_MODERATIONS, billing_pb2.OUTCOME_OK)
+    assert (event.model, event.usage.completion_tokens) == ("scripted", 0)
+    assert event.usage.prompt_tokens > 0
 
 
 async def test_a_limit_of_requests_binds_verdicts_too(client: Client, scripted: Peers) -> None:

@@ -237,7 +237,7 @@ async def test_an_advisory_policy_serves_flagged_text_and_survives_without_moder
     assert (await client.post("/v1/chat/completions", bad)).status == 200
 
 
-@pytest.mark.parametrize("name", ["ratelimit", "router", "moderation", "auth"])
+@pytest.mark.parametrize("name", ["router", "moderation", "auth"])
 async def test_a_service_that_is_away_is_a_503_with_retry_after_and_comes_back_by_itself(
     client: Client, scripted: Peers, name: str
 ) -> None:
@@ -251,6 +251,34 @@ async def test_a_service_that_is_away_is_a_503_with_retry_after_and_comes_back_b
     async with asyncio.timeout(10):
         while (await client.post("/v1/chat/completions", ASK)).status != 200:
             await asyncio.sleep(0.05)
+
+
+async def test_without_ratelimit_the_gateway_goes_by_its_own_meters_and_tells_of_them(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.auth.principal.rate_limits[0].requests_per_minute = 2
+    await scripted.kill("ratelimit")
+    answers = [await client.post("/v1/chat/completions", ASK) for _ in range(3)]
+    assert [answer.status for answer in answers] == [200, 200, 429]
+    assert [answer.headers["x-ratelimit-remaining-requests"] for answer in answers] == ["1", "0", "0"]
+    assert int(answers[2].headers["retry-after-ms"]) <= 33_000
+    await scripted.start("ratelimit")
+    # What was let in is a debt now.
+    await eventually(lambda: any(name.startswith("debt_") for name in scripted.ratelimit.reserved))
+    async with asyncio.timeout(10):
+        while (await client.post("/v1/chat/completions", ASK)).status != 200:
+            await asyncio.sleep(0.05)
+    debt = next(made for name, made in scripted.ratelimit.reserved.items() if name.startswith("debt_"))
+    assert {charge.dimension: charge.cost for charge in debt}[1] in (1, 2)
+
+
+async def test_a_limit_that_must_not_go_on_without_ratelimit_is_a_503(client: Client, scripted: Peers) -> None:
+    scripted.auth.principal.rate_limits[0].failure_mode = auth_pb2.LIMIT_FAILURE_MODE_CLOSED
+    await scripted.kill("ratelimit")
+    answer = await client.post("/v1/chat/completions", ASK)
+    assert answer.status == 503
+    assert answer.json()["error"]["code"] == "ratelimit_unavailable"
+    assert int(answer.headers["retry-after"]) >= 1
 
 
 async def test_a_known_key_works_while_auth_is_away(client: Client, scripted: Peers) -> None:

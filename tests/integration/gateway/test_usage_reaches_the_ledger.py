@@ -142,5 +142,5 @@ async def test_what_a_dead_gateway_had_begun_is_charged_as_it_began(settings: Se
     finally:
         await database.close()
     assert row is not None
-    assert (row["outcome"], row["usage_estimated"]) == ("truncated", True)
+    assert (row["outcome"], row["usage_estimated"]) == ("recovered", True)
     assert (row["prompt_tokens"], row["completion_tokens"], row["amount_nanousd"]) == (50, 0, 7500)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from chassis.valkey import Reply, Valkey, connect
 from services.ratelimit.arithmetic import LONGEST_MS, NEVER, WINDOW_MS, Meter
 from services.ratelimit.store import script_text
+from tests.integration.ratelimit.by_hand import by_hand, set_clock
 
 START_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -29,18 +30,6 @@ CAPS = {3: 50}
 FLAGS = ["p", "s", "r", "r", "", "r"]
 """Meters 0 and 1 count requests a minute (0 penalizes, 1 is a shadow), 2 and 3 tokens a minute; 4 counts requests a day
 and 5 tokens."""
-
-
-def by_hand(name: str) -> str:
-    """The script with its clock read from a key, and meters that outlive the real time they would need to drain."""
-    text = script_text(name)
-    for real, played, count in (
-        ("redis.call('TIME')", "redis.call('LRANGE', 'clock', 0, 1)", 1),
-        ("'PX', ttl_ms", "'PX', '600000'", 2),
-    ):
-        assert text.count(real) == count
-        text = text.replace(real, played)
-    return text
 
 
 def cap_of(meter: int, limit: int) -> int:
@@ -192,8 +181,7 @@ class Played:
         self.scripts = {name: self.valkey.script(by_hand(name)) for name in ("reserve", "settle", "renew")}
 
     async def set_clock(self, now_ms: int) -> None:
-        await self.valkey.command("DEL", "clock")
-        await self.valkey.command("RPUSH", "clock", now_ms // 1000, now_ms % 1000 * 1000)
+        await set_clock(self.valkey, now_ms)
 
     async def reserve(self, which: int, costs: list[tuple[int, int]], granted: bool = False) -> Reply:
         keys = [f"{{rl:o}}:reservation:{which}", *(f"{{rl:o}}:meter:{meter}" for meter, _ in costs)]

@@ -10,7 +10,9 @@ import pytest
 
 import services.auth
 from chassis.errors import CapstanError, Reason
-from services.auth.principals import KeyRow, Limit, ProjectLimit, judge
+from services.auth.limits import AMOUNTS, Limit, Numbers
+from services.auth.permissions import PREDEFINED, Grants
+from services.auth.principals import KeyRow, judge
 from services.auth.tiers import TIERS
 
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
@@ -20,13 +22,8 @@ ROW = KeyRow(
     project_id="proj_1",
     owner_id="user-1",
     scopes=("*",),
-    expires_at=None,
-    revoked_at=None,
-    archived_at=None,
-    moderation_policy="off",
-    allowed_models=(),
+    owner_grants=PREDEFINED["role-project-member"],
     tier="1",
-    limits=(),
 )
 
 
@@ -58,23 +55,32 @@ def test_a_good_key_of_an_archived_project_is_told_so_and_a_revoked_one_is_not()
 
 
 def test_the_tiers_allowance_and_the_projects_own_limits_bind_together() -> None:
-    row = replace(ROW, limits=(ProjectLimit("", 10, None), ProjectLimit("m", None, 0)))
+    each, named, own = Numbers(10), Numbers(tokens_per_minute=0), Numbers(concurrent_requests=1)
+    row = replace(ROW, project_limits={"m": named, "": each}, key_limits={"": own})
     assert judge(row, NOW).limits == (
-        Limit("organization", "", TIERS["1"].requests_per_minute, TIERS["1"].tokens_per_minute),
-        Limit("project", "", 10, None),
-        Limit("project", "m", None, 0),
+        Limit("organization", "", TIERS["1"]),
+        Limit("project", "", each),
+        Limit("project", "m", named),
+        Limit("key", "", own),
     )
 
 
+def test_what_an_organisation_was_given_stands_in_place_of_its_tiers_numbers() -> None:
+    own, named = Numbers(requests_per_day=7), Numbers(shadow=True)
+    limits = judge(replace(ROW, organization_limits={"": own, "m": named}), NOW).limits
+    assert limits == (Limit("organization", "", own), Limit("organization", "m", named))
+
+
 def test_a_tier_that_only_a_newer_release_knows_counts_as_the_lowest() -> None:
-    assert judge(replace(ROW, tier="6"), NOW).limits[0].requests_per_minute == TIERS["free"].requests_per_minute
+    assert judge(replace(ROW, tier="6"), NOW).limits[0].numbers == TIERS["free"]
 
 
 def test_higher_tiers_may_do_at_least_as_much() -> None:
     ladder = [TIERS[name] for name in ("free", "1", "2", "3", "4", "5", "local")]
     for lower, higher in itertools.pairwise(ladder):
-        assert lower.requests_per_minute <= higher.requests_per_minute
-        assert lower.tokens_per_minute < higher.tokens_per_minute
+        for name in AMOUNTS:
+            low, high = getattr(lower, name), getattr(higher, name)
+            assert high is None or (low is not None and low <= high), name
 
 
 def test_the_database_knows_the_same_tiers() -> None:
@@ -82,3 +88,37 @@ def test_the_database_knows_the_same_tiers() -> None:
     found = re.search(r"tier IN \(([^)]*)\)", sql)
     assert found is not None
     assert set(re.findall(r"'(\w+)'", found[1])) == set(TIERS)
+
+
+def test_a_key_ends_with_its_owner_and_with_its_owners_access() -> None:
+    unknown = reason(None)
+    assert reason(replace(ROW, owner_active=False)) == unknown
+    assert reason(replace(ROW, owner_grants=Grants())) == unknown
+    assert reason(replace(ROW, owner_grants=PREDEFINED["role-organization-reader"])) == unknown
+
+
+def test_an_admin_key_needs_no_project_and_is_bound_by_no_limit() -> None:
+    row = replace(ROW, kind="admin", project_id="", owner_grants=Grants(), scopes=("api.users.read",))
+    assert judge(row, NOW).limits == ()
+    assert judge(row, NOW).scopes == ("api.users.read",)
+    assert reason(replace(row, owner_active=False))[0] is Reason.KEY_INVALID
+
+
+@pytest.mark.parametrize(
+    ("key", "project", "denied", "expected"),
+    [
+        ((), (), (), {"a", "b", "c"}),
+        (("a",), (), (), {"a"}),
+        ((), ("a", "b"), (), {"a", "b"}),
+        (("a", "c"), ("a", "b"), (), {"a"}),
+        (("a",), ("b",), (), set()),
+        (("a", "b"), (), ("b",), {"a"}),
+        ((), (), ("b",), {"a", "c"}),
+    ],
+)
+def test_a_key_uses_what_both_it_and_its_project_may(
+    key: tuple[str, ...], project: tuple[str, ...], denied: tuple[str, ...], expected: set[str]
+) -> None:
+    principal = judge(replace(ROW, allowed_models=key, project_models=project, denied_models=denied), NOW)
+    named, refused = principal.allowed_models, principal.denied_models
+    assert {model for model in "abc" if (not named or model in named) and model not in refused} == expected

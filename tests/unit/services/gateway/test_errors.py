@@ -188,7 +188,7 @@ def test_every_reason_has_an_answer_that_leaks_no_text_of_a_service(reason: Reas
         ),
         (
             Reason.QUOTA_EXHAUSTED,
-            {"budget": "credit"},
+            {},
             (
                 429,
                 "insufficient_quota",

@@ -42,6 +42,10 @@ def finished(number: int, completion_tokens: int = 5) -> UsageRecord:
     )
 
 
+def reached(number: int, completion_tokens: int = 3) -> UsageRecord:
+    return begun(number).reached(time=1_700_000_001.0, prompt_tokens=7, completion_tokens=completion_tokens)
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "journal" / "usage.sqlite"
@@ -92,6 +96,30 @@ async def test_beginning_again_raises_what_a_death_would_cost(path: Path) -> Non
         await journal.begin(begun(1, prompt_tokens=9))
     async with Journal.opened(path, log=LOG) as journal:
         assert await journal.finished(10) == [begun(1, prompt_tokens=9)]
+
+
+async def test_a_death_costs_what_was_delivered_at_the_last_checkpoint(path: Path) -> None:
+    async with Journal.opened(path, log=LOG) as journal:
+        await asyncio.gather(journal.begin(begun(1)), journal.begin(begun(2)))
+        journal.checkpoint([reached(1, 64), reached(2, 64)])
+        journal.checkpoint([reached(1, 128)])
+        await journal.finish(finished(2))
+    async with Journal.opened(path, log=LOG) as journal:
+        assert journal.recovered_count == 1
+        by_id = {record.request_id: record for record in await journal.finished(10)}
+        assert by_id == {begun(1).request_id: reached(1, 128), begun(2).request_id: finished(2)}
+        assert by_id[begun(1).request_id].outcome is Outcome.RECOVERED
+
+
+async def test_a_checkpoint_that_comes_late_brings_nothing_back(path: Path) -> None:
+    async with Journal.opened(path, log=LOG) as journal:
+        await asyncio.gather(journal.begin(begun(1)), journal.begin(begun(2)), journal.finish(finished(3)))
+        await asyncio.gather(journal.void(begun(1).request_id), journal.finish(finished(2)))
+        await journal.forget([begun(3).request_id])
+        journal.checkpoint([reached(1), reached(2), reached(3)])
+        assert await journal.finished(10) == [finished(2)]
+    async with Journal.opened(path, log=LOG) as journal:
+        assert journal.recovered_count == 0
 
 
 async def test_a_voided_request_leaves_no_trace(path: Path) -> None:
@@ -211,11 +239,11 @@ class Disk:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         write = JournalFile.write
 
-        def faulty(file: JournalFile, puts: list[Put], voids: list[str] | tuple[str, ...] = ()) -> None:
+        def faulty(file: JournalFile, puts: list[Put], voids: list[str], reached: list[tuple[str, str]]) -> None:
             self.answers.wait()
             if self.fails:
                 raise sqlite3.OperationalError("disk I/O error")
-            write(file, puts, voids)
+            write(file, puts, voids, reached)
 
         monkeypatch.setattr(JournalFile, "write", faulty)
 
@@ -386,7 +414,9 @@ def test_every_torn_tail_leaves_whole_commits(path: Path, tmp_path: Path) -> Non
 
 STEPS = st.lists(
     st.one_of(
-        st.tuples(st.sampled_from(["begin", "finish", "void", "forget"]), st.lists(st.integers(0, 5), min_size=1)),
+        st.tuples(
+            st.sampled_from(["begin", "reach", "finish", "void", "forget"]), st.lists(st.integers(0, 5), min_size=1)
+        ),
         st.just(("reopen", list[int]())),
     ),
     max_size=12,
@@ -399,20 +429,23 @@ def test_the_file_behaves_as_two_sets_whatever_is_done_to_it(steps: list[tuple[s
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "usage.sqlite"
         file = JournalFile(path, max_bytes=1 << 20)
-        still_open: dict[int, None] = {}
+        still_open: dict[int, UsageRecord] = {}
         done: dict[int, UsageRecord] = {}
         for step, numbers in steps:
             ids = [begun(number).request_id for number in numbers]
             if step == "begin":
                 file.write([Put(begun(n).request_id, begun(n).to_json(), False) for n in numbers])
-                still_open |= dict.fromkeys(n for n in numbers if n not in done)
+                still_open |= {n: begun(n) for n in numbers if n not in done}
+            elif step == "reach":
+                file.write([], reached=[(begun(n).request_id, reached(n).to_json()) for n in numbers])
+                still_open |= {n: reached(n) for n in numbers if n in still_open}
             elif step == "finish":
                 file.write([Put(finished(n).request_id, finished(n).to_json(), True) for n in numbers])
                 done |= {n: finished(n) for n in numbers if n not in done}
-                still_open = {n: None for n in still_open if n not in done}
+                still_open = {n: record for n, record in still_open.items() if n not in done}
             elif step == "void":
                 file.write([], ids)
-                still_open = {n: None for n in still_open if n not in numbers}
+                still_open = {n: record for n, record in still_open.items() if n not in numbers}
             elif step == "forget":
                 file.forget(ids)
                 done = {n: record for n, record in done.items() if n not in numbers}
@@ -420,7 +453,7 @@ def test_the_file_behaves_as_two_sets_whatever_is_done_to_it(steps: list[tuple[s
                 file.close()
                 file = JournalFile(path, max_bytes=1 << 20)
                 assert file.recovered_count == len(still_open)
-                done |= {n: begun(n) for n in still_open}
+                done |= still_open
                 still_open = {}
             assert {record.request_id: record for record in file.finished(100)} == {
                 record.request_id: record for record in done.values()

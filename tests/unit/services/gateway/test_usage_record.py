@@ -41,7 +41,7 @@ def test_a_newer_versions_field_is_passed_over_and_an_older_versions_lack_is_fil
 
 def test_what_is_begun_is_worth_its_estimated_prompt_and_says_so() -> None:
     record = begun()
-    assert record.outcome is Outcome.TRUNCATED
+    assert record.outcome is Outcome.RECOVERED
     assert record.usage_estimated
     assert (record.prompt_tokens, record.completion_tokens) == (11, 0)
     assert record.finish_time == record.start_time == 1_700_000_000.5

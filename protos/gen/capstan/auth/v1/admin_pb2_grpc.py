@@ -607,8 +607,8 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CreateAdminKey(self, request, context):
-        """CreateAdminKey makes an admin key of the owner of the calling key, with no more scopes than that has. Errors:
-        INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the calling key lacks).
+        """CreateAdminKey makes an admin key of a user, which may do no more than the calling key. Errors: INVALID_ARGUMENT,
+        OBJECT_NOT_FOUND (user), PERMISSION_DENIED (more than the calling key may).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -838,8 +838,7 @@ class AdminServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListRoles(self, request, context):
-        """ListRoles answers the roles that can be given in an organisation or a project, predefined ones first. Errors:
-        OBJECT_NOT_FOUND (project).
+        """ListRoles answers the roles that can be given in an organisation or a project. Errors: OBJECT_NOT_FOUND (project).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

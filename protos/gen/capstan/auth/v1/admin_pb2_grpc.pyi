@@ -99,8 +99,8 @@ class AdminServiceStub:
     ListAdminKeys: _aio.UnaryUnaryMultiCallable[_keys_pb2.ListAdminKeysRequest, _keys_pb2.ListAdminKeysResponse]
     """ListAdminKeys answers the admin keys of the organisation that were not ended."""
     CreateAdminKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.CreateAdminKeyRequest, _keys_pb2.CreateAdminKeyResponse]
-    """CreateAdminKey makes an admin key of the owner of the calling key, with no more scopes than that has. Errors:
-    INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the calling key lacks).
+    """CreateAdminKey makes an admin key of a user, which may do no more than the calling key. Errors: INVALID_ARGUMENT,
+    OBJECT_NOT_FOUND (user), PERMISSION_DENIED (more than the calling key may).
     """
     GetAdminKey: _aio.UnaryUnaryMultiCallable[_keys_pb2.GetAdminKeyRequest, _keys_pb2.GetAdminKeyResponse]
     """GetAdminKey answers one admin key. Errors: OBJECT_NOT_FOUND."""
@@ -187,9 +187,7 @@ class AdminServiceStub:
     RemoveProjectGroup: _aio.UnaryUnaryMultiCallable[_groups_pb2.RemoveProjectGroupRequest, _groups_pb2.RemoveProjectGroupResponse]
     """RemoveProjectGroup takes a group out of a project. Errors: OBJECT_NOT_FOUND."""
     ListRoles: _aio.UnaryUnaryMultiCallable[_roles_pb2.ListRolesRequest, _roles_pb2.ListRolesResponse]
-    """ListRoles answers the roles that can be given in an organisation or a project, predefined ones first. Errors:
-    OBJECT_NOT_FOUND (project).
-    """
+    """ListRoles answers the roles that can be given in an organisation or a project. Errors: OBJECT_NOT_FOUND (project)."""
     CreateRole: _aio.UnaryUnaryMultiCallable[_roles_pb2.CreateRoleRequest, _roles_pb2.CreateRoleResponse]
     """CreateRole makes a role. Nobody makes one that may do what they may not. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND
     (project), OBJECT_CONFLICT (the name), PERMISSION_DENIED.
@@ -471,8 +469,8 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _keys_pb2.CreateAdminKeyRequest,
         context: _aio.ServicerContext[_keys_pb2.CreateAdminKeyRequest, _abc.Awaitable[_keys_pb2.CreateAdminKeyResponse]],
     ) -> _abc.Awaitable[_keys_pb2.CreateAdminKeyResponse]:
-        """CreateAdminKey makes an admin key of the owner of the calling key, with no more scopes than that has. Errors:
-        INVALID_ARGUMENT, PERMISSION_DENIED (a scope that the calling key lacks).
+        """CreateAdminKey makes an admin key of a user, which may do no more than the calling key. Errors: INVALID_ARGUMENT,
+        OBJECT_NOT_FOUND (user), PERMISSION_DENIED (more than the calling key may).
         """
 
     @_abc_1.abstractmethod
@@ -745,9 +743,7 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _roles_pb2.ListRolesRequest,
         context: _aio.ServicerContext[_roles_pb2.ListRolesRequest, _abc.Awaitable[_roles_pb2.ListRolesResponse]],
     ) -> _abc.Awaitable[_roles_pb2.ListRolesResponse]:
-        """ListRoles answers the roles that can be given in an organisation or a project, predefined ones first. Errors:
-        OBJECT_NOT_FOUND (project).
-        """
+        """ListRoles answers the roles that can be given in an organisation or a project. Errors: OBJECT_NOT_FOUND (project)."""
 
     @_abc_1.abstractmethod
     def CreateRole(

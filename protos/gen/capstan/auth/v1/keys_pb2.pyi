@@ -536,8 +536,11 @@ class CreateAdminKeyRequest(_message.Message):
     EXPIRE_TIME_FIELD_NUMBER: _builtins.int
     SCOPES_FIELD_NUMBER: _builtins.int
     ALLOWED_IPS_FIELD_NUMBER: _builtins.int
+    USER_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """1 to 100 characters."""
+    user_id: _builtins.str
+    """Whose key, who may do no more than the calling key; empty: that of the owner of the calling key."""
     @_builtins.property
     def actor(self) -> _actor_pb2.Actor:
         """Who asks."""
@@ -562,10 +565,11 @@ class CreateAdminKeyRequest(_message.Message):
         expire_time: _timestamp_pb2.Timestamp | None = ...,
         scopes: _abc.Iterable[_builtins.str] | None = ...,
         allowed_ips: _abc.Iterable[_builtins.str] | None = ...,
+        user_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "expire_time", b"expire_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "allowed_ips", b"allowed_ips", "expire_time", b"expire_time", "name", b"name", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "allowed_ips", b"allowed_ips", "expire_time", b"expire_time", "name", b"name", "scopes", b"scopes", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -165,6 +165,7 @@ class Start(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     TIME_LEFT_FIELD_NUMBER: _builtins.int
     CONTINUATION_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """Slot of this session, chosen by the gateway, free now."""
     request_id: _builtins.str
@@ -177,6 +178,10 @@ class Start(_message.Message):
     """Name of a loaded adapter; empty: the base model."""
     priority: _builtins.int
     """Lower runs sooner; 0 is normal."""
+    admission: _builtins.bytes
+    """Who asked, when and at what price: passed on to billing, unread, together with what the engine counted. Empty:
+    billing is told nothing.
+    """
     @_builtins.property
     def chat(self) -> Global___ChatPrompt:
         """A conversation, put through the model's chat template here."""
@@ -219,10 +224,11 @@ class Start(_message.Message):
         priority: _builtins.int = ...,
         time_left: _duration_pb2.Duration | None = ...,
         continuation: Global___Continuation | None = ...,
+        admission: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "continuation", b"continuation", "format", b"format", "prompt", b"prompt", "sampling", b"sampling", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "chat", b"chat", "continuation", b"continuation", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "admission", b"admission", "chat", b"chat", "continuation", b"continuation", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["chat", "text", "tokens"]  # noqa: Y015
     _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
@@ -803,12 +809,15 @@ class EmbedRequest(_message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     INPUTS_FIELD_NUMBER: _builtins.int
     DIMENSIONS_FIELD_NUMBER: _builtins.int
+    ADMISSION_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """"req_…"."""
     organization_id: _builtins.str
     """Organisation, for fairness and metrics."""
     dimensions: _builtins.int
     """Length of the vectors; 0: the model's own."""
+    admission: _builtins.bytes
+    """As in Start."""
     @_builtins.property
     def inputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EmbedInput]:
         """One to 2,048 inputs."""
@@ -820,10 +829,11 @@ class EmbedRequest(_message.Message):
         organization_id: _builtins.str = ...,
         inputs: _abc.Iterable[Global___EmbedInput] | None = ...,
         dimensions: _builtins.int = ...,
+        admission: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dimensions", b"dimensions", "inputs", b"inputs", "organization_id", b"organization_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["admission", b"admission", "dimensions", b"dimensions", "inputs", b"inputs", "organization_id", b"organization_id", "request_id", b"request_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,8 +19,7 @@ class Outbox(Generic[Item]):
 
     What was put first waits `linger_s` for company.
 
-    For what may be lost in a crash: settlements (meters drain by themselves) and releases (placements expire). What may
-    not be lost goes through the journal.
+    For what may be lost in a crash, as settlements of meters that drain and releases of placements that expire.
     """
 
     def __init__(
@@ -45,9 +44,12 @@ class Outbox(Generic[Item]):
         self._empty = asyncio.Event()
         self._empty.set()
         self._closing = asyncio.Event()
+        self.dropped_count = 0
+        """Items that found the outbox full and pushed out the oldest."""
 
     def put(self, item: Item) -> None:
         """Send `item` soon. When the outbox is full the oldest item is dropped."""
+        self.dropped_count += len(self._items) == self._items.maxlen
         self._items.append(item)
         self._filled.set()
         self._empty.clear()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from chassis.clock import ManualClock
 from chassis.errors import unavailable
-from services.gateway.outbox import Outbox
+from chassis.outbox import Outbox
 
 LOG = logging.getLogger("test")
 

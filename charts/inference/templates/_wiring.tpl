@@ -1,0 +1,65 @@
+{{- define "inference.wiring" -}}
+{{- $cache := "/var/cache/capstan" }}
+{{- $source := get .Values "source" | default "" }}
+{{- $claim := trimPrefix "pvc://" $source }}
+ports: {grpc: 50051}
+callers: [gateway, router]
+labels:
+  capstan/model: {{ include "chassis.model.slug" .Values }}
+  capstan/downloads: {{ hasPrefix "hf://" $source | quote }}
+settings:
+  model_name: {{ get .Values "name" | quote }}
+  {{- if get .Values "engine" }}
+  engine: {{ get .Values "engine" }}
+  {{- end }}
+  {{- if get .Values "runner" }}
+  runner: {{ get .Values "runner" }}
+  {{- end }}
+  {{- if hasPrefix "hf://" $source }}
+  model: {{ trimPrefix "hf://" $source | quote }}
+  download: true
+  {{- else if hasPrefix "pvc://" $source }}
+  model: /models{{ with regexFind "/.*" $claim }}{{ . }}{{ end }}
+  {{- else if $source }}
+  model: {{ $source | quote }}
+  {{- end }}
+  {{- if gt (int .Values.gpus) 1 }}
+  tensor_parallel: {{ .Values.gpus }}
+  {{- end }}
+env:
+  - {name: HF_HOME, value: {{ $cache }}/huggingface}
+  - {name: VLLM_CACHE_ROOT, value: {{ $cache }}/vllm}
+  - {name: TORCHINDUCTOR_CACHE_DIR, value: {{ $cache }}/inductor}
+  - {name: TRITON_CACHE_DIR, value: {{ $cache }}/triton}
+  - {name: VLLM_NO_USAGE_STATS, value: "1"}
+  {{- if not (hasPrefix "hf://" $source) }}
+  - {name: HF_HUB_OFFLINE, value: "1"}
+  {{- end }}
+  {{- with .Values.tokenSecret.name }}
+  - name: HF_TOKEN
+    valueFrom:
+      secretKeyRef: {name: {{ . }}, key: {{ $.Values.tokenSecret.key }}}
+  {{- end }}
+mounts:
+  - {name: cache, mountPath: {{ $cache }}}
+  - {name: shm, mountPath: /dev/shm}
+  {{- if hasPrefix "pvc://" $source }}
+  - {name: models, mountPath: /models, readOnly: true}
+  {{- end }}
+volumes:
+  - name: shm
+    emptyDir: {medium: Memory, sizeLimit: {{ .Values.shmSize }}}
+  - name: cache
+    {{- if eq .Values.cache.kind "pvc" }}
+    persistentVolumeClaim:
+      claimName: {{ .Values.cache.existingClaim | default (printf "%s-cache" (include "chassis.fullname" .)) }}
+    {{- else if eq .Values.cache.kind "hostPath" }}
+    hostPath: {path: {{ required "cache.path of a model whose cache.kind is hostPath" .Values.cache.path }}, type: DirectoryOrCreate}
+    {{- else }}
+    emptyDir: {sizeLimit: {{ .Values.cache.size }}}
+    {{- end }}
+  {{- if hasPrefix "pvc://" $source }}
+  - name: models
+    persistentVolumeClaim: {claimName: {{ regexFind "^[^/]+" $claim }}, readOnly: true}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,4 @@
+{{- define "moderation.wiring" -}}
+ports: {grpc: 50051}
+callers: [gateway]
+{{- end }}

@@ -1,0 +1,143 @@
+"""May this be spent? The budgets that a request is charged against, and what it holds of them.
+
+Whether money fits is decided in the one script that knows all that is held; here is only what it needs to know: which
+budgets there are, and the most that the request can cost. While billing is away, what it said last is believed; of whom
+it never said anything, as much is served as the default exposure allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chassis.clock import Clock
+from chassis.errors import CapstanError, Reason
+from services.gateway.charges import Budget
+from services.gateway.money import UNKNOWN_PRICE, Price, most_prompt_tokens, price_of
+from services.gateway.peers.treasury import Cap, Terms, Treasury
+from services.gateway.remembered import Remembered
+
+FRESH_S, USABLE_S = 3.0, 30.0
+PRICES_FRESH_S, PRICES_USABLE_S = 30.0, 600.0
+
+DEFAULT_EXPOSURE_NANOUSD = 5 * 10**9
+"""What an organisation of which billing never said anything may use of this gateway until it does."""
+
+LONGEST_CONTEXT = 131_072
+"""Taken for a model's context while no replica has told it."""
+
+CREDIT_PERIOD = "credit"
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How large a request is, and can get."""
+
+    prompt_tokens: int
+    """Estimated."""
+    texts: Callable[[], Sequence[str]]
+    """What it says; called only when there is a budget."""
+    completion_tokens: int
+    """Over all answers: the client's own maximum where `bounded`, else an estimate."""
+    bounded: bool
+    answer_count: int
+    context_tokens: int
+    """The model's; 0: not known."""
+    batch: bool = False
+    service_tier: str = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a request may cost."""
+
+    price: Price | None
+    """None: the price book was never seen, and nothing needs it."""
+    budgets: tuple[Budget, ...] = ()
+    most_completion_tokens: int | None = None
+    """Of one answer, to be told to the engine; None: nothing but the client and the context bounds it."""
+
+
+class Spending:
+    """Knows terms and prices."""
+
+    def __init__(self, treasury: Treasury, clock: Clock, *, capped_completion_tokens: int | None = None) -> None:
+        """`capped_completion_tokens`: of an answer without a maximum of its own, where a budget binds."""
+        self._treasury = treasury
+        self._clock = clock
+        self._capped_completion_tokens = capped_completion_tokens
+        self._terms: Remembered[tuple[str, str], Terms] = Remembered(
+            lambda key: treasury.terms(*key), clock.monotonic, fresh_s=FRESH_S, usable_s=USABLE_S
+        )
+        self._prices: Remembered[None, dict[str, Price]] = Remembered(
+            lambda _: treasury.prices(), clock.monotonic, fresh_s=PRICES_FRESH_S, usable_s=PRICES_USABLE_S
+        )
+        self._exposure: dict[str, int] = {}
+
+    async def quote(self, organization_id: str, project_id: str, model: str, size: Size, start: float) -> Quote:
+        """Say what a request that starts at `start` (unix seconds) is charged against, and how much it holds.
+
+        Raises:
+            CapstanError: QUOTA_EXHAUSTED when a budget is spent; BUDGET_UNKNOWN when nobody can tell.
+        """
+        price = await self._price(model)
+        try:
+            terms = await self._terms.get((organization_id, project_id))
+        except CapstanError as error:
+            self._trust(organization_id, price or UNKNOWN_PRICE, size, error)
+            return Quote(price)
+        self._exposure.pop(organization_id, None)
+        if not terms.caps:
+            return Quote(price)
+        if price is None:
+            raise CapstanError(Reason.BUDGET_UNKNOWN, f"no price of {model} is known")
+        return self._bound(terms, price, size, datetime.fromtimestamp(start, UTC).strftime("%Y-%m"))
+
+    async def posted(self, subject_id: str, period_id: str) -> int:
+        """Answer what billing has posted to a budget. Raises `CapstanError` when it does not tell."""
+        return await self._treasury.posted(subject_id, period_id)
+
+    async def close(self) -> None:
+        """Ask nothing more."""
+        await self._terms.close()
+        await self._prices.close()
+
+    async def _price(self, model: str) -> Price | None:
+        try:
+            return price_of(await self._prices.get(None), model)
+        except CapstanError:
+            return None
+
+    def _bound(self, terms: Terms, price: Price, size: Size, month: str) -> Quote:
+        context = size.context_tokens or LONGEST_CONTEXT
+        prompt = min(context, most_prompt_tokens(size.texts(), 3 * size.prompt_tokens))
+        ceiling = None
+        completion = size.completion_tokens
+        if not size.bounded:
+            if self._capped_completion_tokens is not None:
+                ceiling = min(self._capped_completion_tokens, max(1, context - prompt))
+            completion = size.answer_count * (ceiling or context)
+        most = price.most_nanousd(prompt, completion, batch=size.batch, tier=size.service_tier)
+        budgets = []
+        for cap in terms.caps:
+            period = cap.period_id if cap.period_id == CREDIT_PERIOD else month
+            # What billing knows and ratelimit may not: what others settled for a gateway that died.
+            if not cap.soft and cap.period_id == period and cap.posted_nanousd >= cap.cap_nanousd:
+                raise _exhausted(cap)
+            budgets.append(Budget(cap.subject_id, period, cap.kind, cap.cap_nanousd, most, cap.soft))
+        return Quote(price, tuple(budgets), ceiling)
+
+    def _trust(self, organization_id: str, price: Price, size: Size, error: CapstanError) -> None:
+        """Let somebody unknown in, up to a point. Raises BUDGET_UNKNOWN beyond it."""
+        likely = price.most_nanousd(
+            size.prompt_tokens, size.completion_tokens, batch=size.batch, tier=size.service_tier
+        )
+        exposed = self._exposure.get(organization_id, 0) + likely
+        if exposed > DEFAULT_EXPOSURE_NANOUSD:
+            raise CapstanError(Reason.BUDGET_UNKNOWN, f"billing never told what may be spent: {error}")
+        self._exposure[organization_id] = exposed
+
+
+def _exhausted(cap: Cap) -> CapstanError:
+    return CapstanError(Reason.QUOTA_EXHAUSTED, f"{cap.subject_id} has spent what it may", budget=cap.kind)

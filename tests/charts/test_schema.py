@@ -1,0 +1,67 @@
+"""Values that nobody understands are refused before anything is made."""
+
+from typing import Any
+
+import pytest
+
+from tests.charts.conftest import MODEL, Render
+
+WRONG: dict[str, dict[str, Any]] = {
+    "a misspelt key of a service": {"gateway": {"replica": 3}},
+    "a misspelt shared key": {"global": {"transprot": {"mode": "mesh"}}},
+    "a misspelt service": {"gatway": {"replicas": 3}},
+    "a setting that the service has not": {"gateway": {"settings": {"request_timeout": 5}}},
+    "a setting that follows from other values": {"gateway": {"settings": {"auth_address": "elsewhere:1"}}},
+    "a setting of the wrong kind": {"gateway": {"settings": {"request_timeout_s": "long"}}},
+    "a setting out of its range": {"jobs": {"settings": {"pool_size": 1000}}},
+    "a model without a name": {"global": {"models": [{"source": "/models/x"}]}},
+    "a misspelt key of a model": {"global": {"models": [MODEL | {"gpu": 2}]}},
+    "a source that is none": {"global": {"models": [MODEL | {"source": "s3://bucket/model"}]}},
+    "an unknown engine": {"global": {"models": [MODEL | {"engine": "llama"}]}},
+    "an unknown way of autoscaling": {"global": {"autoscaling": {"metrics": "magic"}}},
+    "fewer than no pods": {"auth": {"replicas": -1}},
+    "a log level that is none": {"global": {"logLevel": "LOUD"}},
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_it_is_refused(what: str, render: Render, helm: Any) -> None:
+    with pytest.raises(helm.HelmError):
+        render(WRONG[what])
+
+
+def test_a_refusal_names_the_key(render: Render, helm: Any) -> None:
+    with pytest.raises(helm.HelmError, match="replica"):
+        render(WRONG["a misspelt key of a service"])
+
+
+@pytest.mark.parametrize(
+    ("values", "path"),
+    [
+        ({"global": {"postgres": {"bundled": {"enabled": False}}}}, "global.postgres.external.existingSecret"),
+        ({"global": {"valkey": {"bundled": {"enabled": False}}}}, "global.valkey.external.url"),
+        ({"gateway": {"route": {"enabled": True}}}, "gateway.route.parentRefs"),
+        (
+            {"global": {"models": [MODEL | {"autoscaling": {"enabled": True}}], "autoscaling": {"metrics": "keda"}}},
+            "global.autoscaling.prometheusAddress",
+        ),
+    ],
+)
+def test_what_is_missing_is_named_with_its_path(values: dict[str, Any], path: str, render: Render, helm: Any) -> None:
+    with pytest.raises(helm.HelmError, match=path.replace(".", r"\.")):
+        render(values)
+
+
+def test_two_models_of_one_name_are_refused(render: Render, helm: Any) -> None:
+    with pytest.raises(helm.HelmError, match="llama-3-1-8b"):
+        render({"global": {"models": [MODEL, MODEL | {"name": "llama-3.1-8b"}]}})
+
+
+def test_settings_reach_the_service_as_it_reads_them(render: Render) -> None:
+    from tests.charts.conftest import one, settings_of
+
+    values = {"gateway": {"settings": {"request_timeout_s": 900, "openapi": False, "retry_budget": 0.1}}}
+    environment = settings_of(one(render(values), "StatefulSet", "capstan-gateway")["spec"]["template"])
+    assert environment["CAPSTAN_GATEWAY_REQUEST_TIMEOUT_S"] == "900"
+    assert environment["CAPSTAN_GATEWAY_OPENAPI"] == "false"
+    assert environment["CAPSTAN_GATEWAY_RETRY_BUDGET"] == "0.1"

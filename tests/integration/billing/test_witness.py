@@ -1,0 +1,136 @@
+"""What engines counted stands in for gateways that died, is never charged twice, and is compared with the rest."""
+
+from typing import Any
+
+import pytest
+
+from capstan.billing.v1 import billing_pb2, witness_pb2, witness_pb2_grpc
+from capstan.usage.v1 import usage_pb2
+from chassis.errors import CapstanError, Reason
+from chassis.rpc_client import call
+from services.billing import commands
+from services.billing.settings import Settings
+from tests.integration.billing.conftest import NOON, Books, usage_event
+
+RECORDED = billing_pb2.RECEIPT_STATUS_RECORDED
+DUPLICATE = billing_pb2.RECEIPT_STATUS_DUPLICATE
+RECOVERED = billing_pb2.OUTCOME_RECOVERED
+
+
+def begun(name: str, organization_id: str) -> billing_pb2.UsageEvent:
+    """What a gateway would bill if it died now: its estimate."""
+    return usage_event(
+        name,
+        organization_id=organization_id,
+        outcome=RECOVERED,
+        usage=usage_pb2.TokenUsage(prompt_tokens=90),
+        usage_estimated=True,
+    )
+
+
+def counted(event: billing_pb2.UsageEvent, part: str = "", **changes: Any) -> witness_pb2.EngineUsage:
+    fields: dict[str, Any] = {
+        "part_id": event.request_id + part,
+        "admission": event.SerializeToString(),
+        "usage": usage_pb2.TokenUsage(prompt_tokens=100, completion_tokens=20),
+        "finish_time": NOON,
+    }
+    return witness_pb2.EngineUsage(**(fields | changes))
+
+
+async def told(books: Books, *usages: witness_pb2.EngineUsage, replica: str = "replica-1") -> int:
+    stub = witness_pb2_grpc.WitnessServiceStub(books.channel)
+    request = witness_pb2.ReportEngineUsageRequest(replica_id=replica, usages=usages)
+    answer: witness_pb2.ReportEngineUsageResponse = await call(
+        stub.ReportEngineUsage, request, timeout_s=5, peer="billing"
+    )
+    return answer.unreadable_count
+
+
+async def after_the_grace(books: Books, settings: Settings) -> None:
+    await books.clock.advance(settings.recovery_grace_s + 1)
+    await books.clock.advance(settings.reconcile_interval_s + 1)
+
+
+async def outcome(books: Books, organization_id: str) -> list[tuple[str, int, int]]:
+    rows = await books.database.fetch(
+        "select outcome, prompt_tokens, completion_tokens from billing.usage_events where organization_id = $1",
+        organization_id,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def settled(books: Books, settings: Settings, organization_id: str) -> list[tuple[str, int, int]]:
+    """Let the grace pass and wait until the reconciler has looked."""
+    await after_the_grace(books, settings)
+    for _ in range(200):
+        if found := await outcome(books, organization_id):
+            return found
+        await books.clock.advance(settings.reconcile_interval_s)
+    return []
+
+
+async def test_a_gateway_that_never_comes_back_is_stood_in_for(
+    books: Books, settings: Settings, organization_id: str
+) -> None:
+    event = begun("orphan", organization_id)
+    assert await told(books, counted(event)) == 0
+    assert await outcome(books, organization_id) == []
+    assert await settled(books, settings, organization_id) == [("recovered", 100, 20)]
+    assert (await books.account(organization_id)).receivable_nanousd == 27_000
+    # And when it comes back after all, its own word changes nothing.
+    (receipt,) = await books.ingest(event)
+    assert (receipt.status, receipt.amount_nanousd) == (DUPLICATE, 27_000)
+    assert await commands.verify(settings) == 0
+
+
+async def test_the_engines_count_wins_over_a_dead_gateways_checkpoint(books: Books, organization_id: str) -> None:
+    event = begun("checkpoint", organization_id)
+    await told(books, counted(event))
+    (receipt,) = await books.ingest(event)
+    assert (receipt.status, receipt.amount_nanousd) == (RECORDED, 27_000)
+    row = await books.database.fetchrow(
+        "select outcome, usage_estimated from billing.usage_events where request_id = $1", event.request_id
+    )
+    assert tuple(row) == ("recovered", False)
+
+
+async def test_what_a_living_gateway_said_stands(books: Books, settings: Settings, organization_id: str) -> None:
+    event = usage_event("alive", organization_id=organization_id)
+    await told(books, counted(event))
+    await told(books, counted(event), replica="replica-2")
+    (receipt,) = await books.ingest(event)
+    assert receipt.status == RECORDED
+    await after_the_grace(books, settings)
+    assert await outcome(books, organization_id) == [("ok", 100, 20)]
+
+
+async def test_parts_are_added_and_of_attempts_the_winner_counts(
+    books: Books, settings: Settings, organization_id: str
+) -> None:
+    event = begun("parts", organization_id)
+    none = usage_pb2.TokenUsage(prompt_tokens=100)
+    await told(books, counted(event, "-0", usage=none), counted(event, "-1", usage=none, failed=True), replica="first")
+    await told(books, counted(event, "-0"), counted(event, "-1"), replica="second")
+    assert await settled(books, settings, organization_id) == [("recovered", 200, 40)]
+
+
+async def test_a_failure_of_the_engine_is_free(books: Books, settings: Settings, organization_id: str) -> None:
+    await told(books, counted(begun("failed", organization_id), failed=True))
+    assert [row[0] for row in await settled(books, settings, organization_id)] == ["engine_error"]
+    assert (await books.account(organization_id)).receivable_nanousd == 0
+
+
+async def test_what_cannot_be_read_is_left_out_and_said(books: Books, organization_id: str) -> None:
+    event = begun("unreadable", organization_id)
+    strange = usage_pb2.TokenUsage(prompt_tokens=1, cached_prompt_tokens=2)
+    broken = [
+        counted(event, admission=b"\xff"),
+        counted(event, usage=strange),
+        counted(event, part_id=""),
+        counted(event, finish_time=None),
+    ]
+    assert await told(books, *broken[:3], counted(event)) == 3
+    with pytest.raises(CapstanError) as refused:
+        await told(books)
+    assert refused.value.reason is Reason.INVALID_ARGUMENT

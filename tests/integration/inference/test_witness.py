@@ -1,0 +1,145 @@
+"""A replica tells billing what it counted, whatever became of the gateway, and again when billing was away."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import grpc
+
+from capstan.billing.v1 import witness_pb2, witness_pb2_grpc
+from capstan.inference.v1 import inference_pb2 as pb
+from capstan.inference.v1 import inference_pb2_grpc
+from chassis.errors import unavailable
+from chassis.rpc_client import connect
+from chassis.rpc_server import rich_status
+from chassis.testing import running
+from services.inference.app import build
+from services.inference.settings import Settings
+
+GRACE_S = 20.0
+
+
+class Billing(witness_pb2_grpc.WitnessServiceServicer):
+    """Keeps what it is told; refuses the first `refusals` times."""
+
+    def __init__(self) -> None:
+        self.told: dict[str, witness_pb2.EngineUsage] = {}
+        self.refusals = 0
+        self.news = asyncio.Condition()
+
+    async def ReportEngineUsage(self, request, context):
+        if self.refusals:
+            self.refusals -= 1
+            status = rich_status(unavailable("postgres"))
+            await context.abort(status.code, status.details, status.trailing_metadata)
+        async with self.news:
+            self.told |= {usage.part_id: usage for usage in request.usages}
+            self.news.notify_all()
+        return witness_pb2.ReportEngineUsageResponse()
+
+    async def heard(self, part_id: str) -> witness_pb2.EngineUsage:
+        async with asyncio.timeout(GRACE_S), self.news:
+            await self.news.wait_for(lambda: part_id in self.told)
+        return self.told[part_id]
+
+
+@asynccontextmanager
+async def told(**changes: object) -> AsyncIterator[tuple[Billing, inference_pb2_grpc.InferenceServiceStub]]:
+    """A simulated replica and the billing it reports to."""
+    with tempfile.TemporaryDirectory(prefix="cap-") as folder:
+        billing, server = Billing(), grpc.aio.server()
+        witness_pb2_grpc.add_WitnessServiceServicer_to_server(billing, server)
+        address = f"unix:{Path(folder) / 'billing.sock'}"
+        server.add_insecure_port(address)
+        await server.start()
+        fields = {"model_name": "sim", "engine": "simulator", "sim_tokens_per_s": 0, "sim_ttft_s": 0} | changes
+        try:
+            async with (
+                running("inference", build, Settings(**fields, billing_address=address)) as service,  # type: ignore[arg-type]  # made of keywords
+                connect(service.address) as channel,
+            ):
+                yield billing, inference_pb2_grpc.InferenceServiceStub(channel)
+        finally:
+            await server.stop(0)
+
+
+def start(
+    request_id: str, admission: bytes = b"who asked", text: str = "Hello there.", **sampling: object
+) -> pb.SessionRequest:
+    return pb.SessionRequest(
+        start=pb.Start(
+            request_id=request_id,
+            organization_id="org-1",
+            text=text,
+            admission=admission,
+            sampling=pb.Sampling(**sampling),  # type: ignore[arg-type]  # made of keywords
+        )
+    )
+
+
+async def finished(call) -> pb.Delta:
+    while True:
+        for delta in (await call.read()).deltas:
+            if delta.HasField("finish") or delta.HasField("failure"):
+                return delta
+
+
+async def session(stub: inference_pb2_grpc.InferenceServiceStub):
+    call = stub.Session()
+    await call.write(pb.SessionRequest(open=pb.Open(gateway_id="gateway-1")))
+    await call.read()
+    return call
+
+
+async def test_what_the_gateway_hears_billing_hears_too_with_what_was_given_along() -> None:
+    async with told() as (billing, stub):
+        billing.refusals = 1
+        call = await session(stub)
+        await call.write(start("req_1", max_tokens=7))
+        finish = (await finished(call)).finish
+        usage = await billing.heard("req_1")
+        assert usage.usage == finish.usage
+        assert usage.usage.completion_tokens == 7
+        assert (usage.admission, usage.failed) == (b"who asked", False)
+        call.cancel()
+
+
+async def test_a_gateway_that_breaks_off_does_not_silence_the_engine() -> None:
+    async with told(sim_tokens_per_s=200, sim_answer_tokens=10**6) as (billing, stub):
+        call = await session(stub)
+        await call.write(start("req_2"))
+        seen = 0
+        while seen < 5:
+            seen += sum(delta.token_count for delta in (await call.read()).deltas)
+        call.cancel()
+        usage = await billing.heard("req_2")
+        assert usage.usage.completion_tokens >= seen
+        assert usage.usage.prompt_tokens > 0
+        assert not usage.failed
+
+
+async def test_what_the_engine_never_took_in_and_what_nobody_vouches_for_is_not_told() -> None:
+    async with told(max_model_tokens=16) as (billing, stub):
+        call = await session(stub)
+        await call.write(start("req_long", text="Hello there. " * 20))
+        assert (await finished(call)).HasField("failure")
+        await call.write(start("req_nameless", admission=b"", max_tokens=2))
+        await finished(call)
+        await call.write(start("req_last", max_tokens=2))
+        await finished(call)
+        await billing.heard("req_last")
+        assert set(billing.told) == {"req_last"}
+        call.cancel()
+
+
+async def test_embeddings_are_told_too() -> None:
+    async with told(runner="pooling") as (billing, stub):
+        request = pb.EmbedRequest(
+            request_id="req_e", organization_id="org-1", inputs=[pb.EmbedInput(text="a b")], admission=b"who"
+        )
+        answer = await stub.Embed(request, timeout=GRACE_S)
+        assert (await billing.heard("req_e")).usage == answer.usage

@@ -1,0 +1,181 @@
+"""Budgets bind by what is known of them; what is not known is trusted only so far."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from chassis.clock import ManualClock
+from chassis.errors import CapstanError, Reason, unavailable
+from services.gateway.money import Price
+from services.gateway.peers.treasury import Cap, Terms
+from services.gateway.remembered import Remembered
+from services.gateway.spending import DEFAULT_EXPOSURE_NANOUSD, FRESH_S, USABLE_S, Size, Spending
+
+NOVEMBER = 1_795_000_000.0
+"""18 November 2026."""
+PRICE = Price(7, 1_000_000, 500_000, 2_000_000)
+
+
+class Billing:
+    """Answers as its knobs say."""
+
+    def __init__(self, *caps: Cap, prepaid: bool = False) -> None:
+        self.told = Terms(caps, prepaid, 5 * 10**9)
+        self.away = False
+        self.asked = 0
+
+    async def terms(self, organization_id: str, project_id: str) -> Terms:
+        self.asked += 1
+        await asyncio.sleep(0)
+        if self.away:
+            raise unavailable("billing")
+        return self.told
+
+    async def prices(self) -> dict[str, Price]:
+        if self.away:
+            raise unavailable("billing")
+        return {"*": PRICE}
+
+    async def posted(self, subject_id: str, period_id: str) -> int:
+        return 5
+
+
+def cap(**changes: Any) -> Cap:
+    fields: dict[str, Any] = {
+        "subject_id": "org-1",
+        "kind": "organization",
+        "period_id": "2026-11",
+        "cap_nanousd": 10**9,
+        "posted_nanousd": 0,
+        "soft": False,
+    }
+    return Cap(**(fields | changes))
+
+
+def size(**changes: Any) -> Size:
+    fields: dict[str, Any] = {
+        "prompt_tokens": 10,
+        "texts": lambda: ["x" * 30],
+        "completion_tokens": 50,
+        "bounded": True,
+        "answer_count": 1,
+        "context_tokens": 2048,
+    }
+    return Size(**(fields | changes))
+
+
+def spending(billing: Billing, **options: Any) -> tuple[Spending, ManualClock]:
+    clock = ManualClock(NOVEMBER)
+    return Spending(billing, clock, **options), clock  # type: ignore[arg-type]  # what is asked of it is all there
+
+
+async def quoted(spent: Spending, **changes: Any) -> Any:
+    return await spent.quote("org-1", "proj_1", "m", size(**changes), NOVEMBER)
+
+
+async def test_without_budgets_nothing_is_held_and_the_price_is_fixed() -> None:
+    spent, _ = spending(Billing())
+    quote = await quoted(spent)
+    assert (quote.budgets, quote.price) == ((), PRICE)
+
+
+async def test_the_most_that_a_bounded_request_can_cost_is_held_of_every_budget() -> None:
+    spent, _ = spending(Billing(cap(), cap(subject_id="proj_1", kind="project", soft=True)))
+    quote = await quoted(spent)
+    assert [(b.subject_id, b.period_id, b.soft) for b in quote.budgets] == [
+        ("org-1", "2026-11", False),
+        ("proj_1", "2026-11", True),
+    ]
+    assert {b.amount_nanousd for b in quote.budgets} == {(30 + 256) * 1000 + 50 * 2000}
+    assert quote.most_completion_tokens is None
+
+
+async def test_an_unbounded_request_holds_its_context_for_each_answer() -> None:
+    spent, _ = spending(Billing(cap()))
+    quote = await quoted(spent, bounded=False, answer_count=3)
+    assert quote.budgets[0].amount_nanousd == (30 + 256) * 1000 + 3 * 2048 * 2000
+    assert quote.most_completion_tokens is None
+
+
+async def test_a_cap_for_unbounded_requests_is_held_and_told_to_the_engine() -> None:
+    spent, _ = spending(Billing(cap()), capped_completion_tokens=100)
+    quote = await quoted(spent, bounded=False, answer_count=2)
+    assert quote.budgets[0].amount_nanousd == (30 + 256) * 1000 + 2 * 100 * 2000
+    assert quote.most_completion_tokens == 100
+
+
+async def test_what_billing_knows_to_be_spent_is_refused_here() -> None:
+    spent, _ = spending(Billing(cap(posted_nanousd=10**9, kind="project")))
+    with pytest.raises(CapstanError) as refused:
+        await quoted(spent)
+    assert refused.value.reason is Reason.QUOTA_EXHAUSTED
+    assert refused.value.metadata == {"budget": "project"}
+
+
+async def test_a_new_month_is_a_new_budget_whatever_was_posted_to_the_old() -> None:
+    spent, _ = spending(Billing(cap(posted_nanousd=10**9), cap(period_id="credit", kind="credit")))
+    december = NOVEMBER + 20 * 86400
+    quote = await spent.quote("org-1", "proj_1", "m", size(), december)
+    assert [budget.period_id for budget in quote.budgets] == ["2026-12", "credit"]
+
+
+async def test_whoever_billing_never_told_of_is_trusted_up_to_the_exposure() -> None:
+    billing = Billing()
+    billing.away = True
+    spent, clock = spending(billing)
+    served = 0
+    with pytest.raises(CapstanError) as refused:
+        for _ in range(10_000):
+            await quoted(spent, completion_tokens=100_000)
+            served += 1
+    assert refused.value.reason is Reason.BUDGET_UNKNOWN
+    assert served == DEFAULT_EXPOSURE_NANOUSD // (100_010 * 10_000)
+    billing.away = False
+    await clock.advance(2)
+    assert (await quoted(spent)).price == PRICE
+
+
+async def test_what_was_told_last_is_believed_while_billing_is_away() -> None:
+    billing = Billing(cap())
+    spent, clock = spending(billing)
+    assert len((await quoted(spent)).budgets) == 1
+    billing.away = True
+    for _ in range(3):
+        await clock.advance(USABLE_S)
+        assert len((await quoted(spent)).budgets) == 1
+
+
+async def test_terms_are_asked_for_once_however_many_wait_and_anew_when_they_age() -> None:
+    billing = Billing(cap())
+    spent, clock = spending(billing)
+    await asyncio.gather(*(quoted(spent) for _ in range(50)))
+    assert billing.asked == 1
+    await clock.advance(FRESH_S)
+    billing.told = Terms((), False, 0)
+    assert len((await quoted(spent)).budgets) == 1  # nobody waits for the new answer
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (await quoted(spent)).budgets == ()
+    assert billing.asked == 2
+
+
+async def test_a_peer_that_failed_is_left_alone_for_a_while() -> None:
+    asked = 0
+
+    async def ask(_: str) -> int:
+        nonlocal asked
+        asked += 1
+        raise unavailable("billing")
+
+    clock = ManualClock()
+    remembered: Remembered[str, int] = Remembered(ask, clock.monotonic, fresh_s=1, usable_s=2)
+    for _ in range(5):
+        with pytest.raises(CapstanError):
+            await remembered.get("a")
+    assert asked == 1
+    await clock.advance(1.1)
+    with pytest.raises(CapstanError):
+        await remembered.get("b")
+    assert asked == 2
