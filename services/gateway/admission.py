@@ -73,6 +73,8 @@ class Work:
     """True when `completion_tokens` is the client's own maximum; False: it is a forecast."""
     answer_count: int = 1
     """Choices of all prompts."""
+    prompt_count: int = 1
+    """Prompts or inputs, each with a context of its own."""
 
 
 @dataclass(slots=True)
@@ -257,6 +259,7 @@ class Admission:
             self._placer.context_tokens(model),
             work.batch,
             work.service_tier,
+            work.prompt_count,
         )
         return await self._spending.quote(caller.organization_id, caller.project_id, model, size, start_time)
 

@@ -82,6 +82,7 @@ def _work(body: EmbeddingRequest) -> Work:
         prompt_tokens=estimate.prompt_tokens(body.prompt_characters) + body.prompt_token_count,
         completion_tokens=0,
         texts=lambda: body.texts,
+        prompt_count=len(body.inputs),
     )
 
 
