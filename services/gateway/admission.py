@@ -279,10 +279,12 @@ class Admission:
             moderated = await self._classify(caller, work)
         except BaseException:
             reserving.cancel()
-            await asyncio.wait([reserving])
-            if not reserving.cancelled():
-                reserving.exception()
-            self._settle(request_id, caller, 0)
+            try:
+                await asyncio.wait([reserving])
+                if not reserving.cancelled():
+                    reserving.exception()
+            finally:  # the client may leave right now
+                self._settle(request_id, caller, 0)
             raise
         try:
             return await reserving, moderated
