@@ -95,8 +95,8 @@ def caller(moderation: ModerationPolicy = "off") -> Caller:
 
 
 @asynccontextmanager
-async def broken_by(error: CapstanError, tokens: int) -> AsyncIterator[Peers]:
-    """A request that ended with `error` after so many tokens."""
+async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = False) -> AsyncIterator[Peers]:
+    """A request that ended with `error` after so many tokens; `after_another` replica had failed it."""
     peers = Peers()
     admitting = admission(peers)
 
@@ -106,6 +106,7 @@ async def broken_by(error: CapstanError, tokens: int) -> AsyncIterator[Peers]:
     with pytest.raises(CapstanError):
         async with admitting.admit(caller(), WORK, "req_1") as grant:
             grant.late_usage, grant.generated = late_usage, lambda: tokens
+            grant.broken = after_another
             raise error
     await admitting.closed(5)
     yield peers
@@ -127,3 +128,15 @@ async def test_a_refused_text_holds_nothing_also_when_its_client_leaves_in_that_
 async def test_a_request_refused_before_its_first_token_is_as_if_it_had_never_been() -> None:
     async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0) as peers:
         assert (peers.voided, peers.finished, peers.held) == (["req_1"], [], set())
+
+
+async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_as_broken_off() -> None:
+    """An engine counted it: without a record billing would take its gateway for dead, and charge."""
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 7) as peers:
+        assert (peers.voided, peers.held) == ([], set())
+        assert [(one.outcome, one.completion_tokens) for one in peers.finished] == [(Outcome.ENGINE_ERROR, 7)]
+
+
+async def test_a_request_that_finds_no_room_after_a_replica_failed_it_is_recorded_too() -> None:
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0, after_another=True) as peers:
+        assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
