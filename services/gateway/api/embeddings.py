@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import dataclasses
 import struct
 
 import orjson
@@ -56,13 +58,15 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 grant.caller.organization_id,
                 body.inputs,
                 body.dimensions or 0,
-                serialized(grant.record),
+                serialized(dataclasses.replace(grant.record, model=placement.model)),
                 desk.settings.first_token_timeout_s,
             )
         except CapstanError as error:
             # Told before the next placement, which would otherwise be taken for the one that failed.
             outcome = verdict(error)
-            await desk.placer.release([Release(grant.request_id, outcome, placement.replica_id)])
+            grant.broken |= outcome != "ok"
+            with contextlib.suppress(CapstanError):
+                await desk.placer.release([Release(grant.request_id, outcome, placement.replica_id)])
             if outcome == "ok" or excluded:
                 raise
             excluded.append(placement.replica_id)
