@@ -108,7 +108,7 @@ class Attempts:
             body_hash(starts, tenant),
             terms.service_class,
             # What a budget holds was counted at the price of the model that was asked for.
-            no_fallback=bool(grant.caller.allowed_models or grant.quote.budgets),
+            no_fallback=grant.caller.chooses_models or bool(grant.quote.budgets),
         )
         self._placement: Placement | None = None
         self._released = False

@@ -411,6 +411,11 @@ def test_jitter_spreads_retries_upward_only(reason: Reason, hint: str, least: in
         assert int(headers[b"retry-after"]) == -(-expected // 1000)
 
 
+def test_who_has_a_limit_alone_hears_the_exact_wait() -> None:
+    headers = dict(told(Reason.RATE_LIMITED, jitter=1.0, scope="key", retry_after_ms="10000").headers)
+    assert headers[b"retry-after-ms"] == b"10000"
+
+
 @pytest.mark.parametrize("reason", [Reason.QUOTA_EXHAUSTED, Reason.REQUEST_TOO_LARGE_FOR_LIMIT, Reason.OBJECT_CONFLICT])
 def test_what_waiting_cannot_mend_tells_the_sdk_not_to_retry(reason: Reason) -> None:
     assert told(reason).headers == ((b"x-should-retry", b"false"),)
@@ -437,3 +442,20 @@ def test_a_wrong_method_is_told_which_ones_are_right() -> None:
     error = request_errors.method_not_allowed("POST", "/v1/models", ["GET", "DELETE"])
     assert error.headers == ((b"allow", b"DELETE, GET"),)
     assert (error.status, error.code) == (405, "method_not_supported")
+
+
+@pytest.mark.parametrize(
+    ("budget", "code"),
+    [
+        ("credit", "credit_balance_exhausted"),
+        ("organization", "organization_spend_limit_exceeded"),
+        ("project", "project_spend_limit_exceeded"),
+        ("newer", "insufficient_quota"),
+    ],
+)
+def test_spent_money_says_whose_and_that_waiting_does_not_help(budget: str, code: str) -> None:
+    error = CapstanError(Reason.QUOTA_EXHAUSTED, "spent", budget=budget)
+    answer = to_api_error(error, context=ErrorContext())
+    assert (answer.status, answer.type, answer.code) == (429, "insufficient_quota", code)
+    assert (b"x-should-retry", b"false") in answer.headers
+    assert not any(name.startswith(b"retry-after") for name, _ in answer.headers)
