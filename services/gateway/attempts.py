@@ -104,11 +104,11 @@ class Attempts:
             work.completion_tokens,
             tenant,
             prefix_hashes(starts[0], tenant),
-            session_hash(terms.session, tenant),
+            session_hash(terms.session, starts[0], tenant),
             body_hash(starts, tenant),
             terms.service_class,
             # What a budget holds was counted at the price of the model that was asked for.
-            no_fallback=bool(grant.caller.allowed_models or grant.quote.budgets),
+            no_fallback=grant.caller.chooses_models or bool(grant.quote.budgets),
         )
         self._placement: Placement | None = None
         self._released = False

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from services.gateway.client_address import Network
+
 Scope = Literal["key", "project", "organization"]
 FailureMode = Literal["open", "local", "closed"]
 ModerationPolicy = Literal["off", "advisory", "required"]
+KeyKind = Literal["user", "service_account", "admin"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Limit:
     burst_percent: int = 100
     """How much of a minute's limit may come at once."""
     count_rejected: bool = True
-    """A refused request counts a hundredth of one."""
+    """A refused request counts a thousandth of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +48,28 @@ class Caller:
     limits: tuple[Limit, ...]
     expires_at: float | None
     """Unix seconds; None: never."""
+    kind: KeyKind = "user"
+    """Whose key it is; an admin key belongs to no project."""
+    denied_models: frozenset[str] = frozenset()
+    allowed_ips: tuple[Network, ...] = ()
+    """Where the key may be used from; empty: anywhere."""
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether the key is for managing and not for using."""
+        return self.kind == "admin"
+
+    @property
+    def chooses_models(self) -> bool:
+        """Whether the project may use some models and not others."""
+        return bool(self.allowed_models or self.denied_models)
 
     def subject(self, scope: Scope) -> str:
         """Id of whom a limit of `scope` binds."""
         return {"key": self.key_id, "project": self.project_id, "organization": self.organization_id}[scope]
 
-    def may_use(self, model: str) -> bool:
-        """Whether the project is allowed the model."""
-        return not self.allowed_models or model in self.allowed_models
+    def may_use(self, *names: str) -> bool:
+        """Whether the project is allowed a model that goes by these names: one allowed is enough, so is one denied."""
+        if not self.denied_models.isdisjoint(names):
+            return False
+        return not self.allowed_models or not self.allowed_models.isdisjoint(names)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from services.gateway.caller import Caller, FailureMode, Limit, Scope
@@ -21,6 +21,13 @@ BudgetKind = Literal["credit", "organization", "project"]
 RATES: frozenset[Dimension] = frozenset({"requests_per_minute", "tokens_per_minute"})
 DAYS: frozenset[Dimension] = frozenset({"requests_per_day", "tokens_per_day"})
 TOKENS: frozenset[Dimension] = frozenset({"tokens_per_minute", "tokens_per_day"})
+
+_TOLD_AS: Mapping[Dimension, Literal["requests", "tokens"]] = {
+    "requests_per_minute": "requests",
+    "requests_per_day": "requests",
+    "tokens_per_minute": "tokens",
+    "tokens_per_day": "tokens",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +59,9 @@ class MeterId(NamedTuple):
     cap: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Charge:
-    """A cost against one meter."""
+    """A cost against one meter. Not changed once made; not frozen, because several are made for every request."""
 
     organization_id: str
     dimension: Dimension
@@ -68,25 +75,21 @@ class Charge:
     burst_percent: int = 100
     count_rejected: bool = False
     budget: Budget | None = None
+    cap: int = field(init=False)
+    """The most units that may be in the meter at once."""
+    meter: MeterId = field(init=False)
+    """The meter it goes to."""
+    kind: Literal["requests", "tokens"] | None = field(init=False)
+    """Under which of the two names clients are told of it; None: not at all."""
 
-    @property
-    def cap(self) -> int:
-        """The most units that may be in the meter at once."""
-        if self.dimension not in RATES:
-            return self.limit
-        return max(min(self.limit, 1), self.limit * self.burst_percent // 100)
-
-    @property
-    def meter(self) -> MeterId:
-        """The meter it goes to."""
-        return MeterId(self.organization_id, self.dimension, self.subject_id, self.model, self.limit, self.cap)
-
-    @property
-    def kind(self) -> Literal["requests", "tokens"] | None:
-        """Under which of the two names clients are told of it; None: not at all."""
-        if self.shadow or not (self.dimension in RATES or self.dimension in DAYS):
-            return None
-        return "tokens" if self.dimension in TOKENS else "requests"
+    def __post_init__(self) -> None:
+        limit, dimension = self.limit, self.dimension
+        if self.burst_percent < 100 and dimension in RATES:
+            self.cap = max(min(limit, 1), limit * self.burst_percent // 100)
+        else:
+            self.cap = limit
+        self.meter = MeterId(self.organization_id, dimension, self.subject_id, self.model, limit, self.cap)
+        self.kind = None if self.shadow else _TOLD_AS.get(dimension)
 
 
 def charges(caller: Caller, model: str, tokens: int, budgets: Sequence[Budget] = ()) -> list[Charge]:

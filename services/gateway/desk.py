@@ -16,6 +16,7 @@ from services.gateway.peers.inference import Replicas
 from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.router import Placer, Release
+from services.gateway.reception import Reception
 from services.gateway.replays import Replays
 from services.gateway.settings import Settings
 
@@ -29,6 +30,7 @@ class Desk:
     log: logging.Logger
     metrics: Metrics
     authenticator: Authenticator
+    reception: Reception
     placer: Placer
     releases: Outbox[Release]
     replicas: Replicas

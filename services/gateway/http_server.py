@@ -1,4 +1,4 @@
-"""The public port: uvicorn with our bounds on it, started and drained with the service."""
+"""A listener: uvicorn with our bounds on it, started and drained with the service."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from contextlib import asynccontextmanager
 import uvicorn
 
 from chassis.kit import Kit
-from chassis.ops import QuietServer
+from chassis.ops import AsgiApp, QuietServer
 from chassis.sockets import bound_address, listen
-from services.gateway.desk import Desk
 from services.gateway.http_protocol import ConnectionLimits, http_protocol
-from services.gateway.routes import routes
+from services.gateway.settings import Settings
 
 
 @asynccontextmanager
-async def http_server(desk: Desk, kit: Kit) -> AsyncIterator[None]:
-    """Serve HTTP while the block lasts; leaving it takes no new connections and lets running answers finish."""
-    settings = desk.settings
-    listener = listen(settings.http_listen)
+async def http_server(app: AsgiApp, address: str, settings: Settings, kit: Kit, *, name: str) -> AsyncIterator[None]:
+    """Serve `app` at `address` while the block lasts; leaving it takes no new connections and lets running answers
+    finish. `name` is that of the task and of the readiness condition.
+    """
+    listener = listen(address)
     limits = ConnectionLimits(
         max_connections=settings.max_connections,
         # With the framing of chunks; the body itself is bounded more tightly where it is read.
@@ -29,7 +29,7 @@ async def http_server(desk: Desk, kit: Kit) -> AsyncIterator[None]:
         write_stall_s=settings.stalled_reader_s,
     )
     config = uvicorn.Config(
-        routes(desk, kit),
+        app,
         http=http_protocol(limits, kit.ids, random.random),
         lifespan="off",
         ws="none",
@@ -43,8 +43,8 @@ async def http_server(desk: Desk, kit: Kit) -> AsyncIterator[None]:
         timeout_graceful_shutdown=max(1, round(settings.grace_s)),
     )
     server = QuietServer(config)
-    task = kit.tasks.spawn("http server", server.serve([listener]))
-    kit.readiness.condition("http").set(True)
+    task = kit.tasks.spawn(f"{name} server", server.serve([listener]))
+    kit.readiness.condition(name).set(True)
     kit.log.info("listening", extra={"path": bound_address(listener)})
     try:
         yield

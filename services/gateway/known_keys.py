@@ -51,6 +51,10 @@ class KnownKeys:
             return refusal[0]
         return None
 
+    def has(self, digest: bytes) -> bool:
+        """Whether a caller is remembered, however long ago it was."""
+        return digest in self._callers
+
     def stale(self, digest: bytes, now: float) -> Caller | None:
         """Answer who it was, for a while after that, now that auth cannot be asked; believe it for a moment."""
         known = self._callers.get(digest)

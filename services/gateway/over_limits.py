@@ -26,9 +26,21 @@ CAPACITY = 10_000
 
 @dataclass(slots=True)
 class _Told:
-    level: Level
-    refuses_until_ms: int
-    told_until_ms: int
+    """What was told and when. Its level is made when somebody looks, because most are told again before that."""
+
+    standing: Standing
+    at_ms: int
+    made: Level | None = None
+
+    def level(self, now_ms: int) -> Level:
+        if self.made is None:
+            self.made = _level(self.standing, self.at_ms)
+        self.made.pass_to(now_ms)
+        return self.made
+
+    def refuses(self, now_ms: int) -> bool:
+        tokens = self.standing.charge.dimension in TOKENS
+        return now_ms - self.at_ms < (REFUNDABLE_MS if tokens else TOLD_MS)
 
 
 class OverLimits:
@@ -45,27 +57,36 @@ class OverLimits:
         """Raise `RateLimited` when it is certain that ratelimit would refuse and all that it would tell is known."""
         if not self._told:
             return
-        standings: list[Standing] = []
         longest, refused = 0, None
         for charge in charges:
-            if not _is_told(charge):
+            if charge.cost > charge.cap and not charge.shadow:
+                return  # it can never fit, which is another answer
+            if charge.kind is None:
                 continue
             told = self._told.get(charge.meter)
-            if told is None or told.told_until_ms <= now_ms:
+            if told is None or now_ms - told.at_ms >= TOLD_MS:
                 return
-            told.level.pass_to(now_ms)
-            standings.append(Standing(charge, max(0, charge.cap - told.level.used), told.level.reset_ms))
-            wait_ms = told.level.wait_ms(charge.cost) if now_ms < told.refuses_until_ms else 0
-            if wait_ms > longest:
-                longest, refused = wait_ms, (charge, told.level.used)
+            if charge.cost > told.standing.remaining and told.refuses(now_ms):
+                level = told.level(now_ms)
+                if (wait_ms := level.wait_ms(charge.cost)) > longest:
+                    longest, refused = wait_ms, (charge, level.used)
         if refused is not None:
-            raise RateLimited(refusal(*refused, longest), meters(standings))
+            raise RateLimited(refusal(*refused, longest), meters(self._standings(charges, now_ms)))
+
+    def _standings(self, charges: Sequence[Charge], now_ms: int) -> list[Standing]:
+        made = []
+        for charge in charges:
+            if charge.kind is not None:
+                level = self._told[charge.meter].level(now_ms)
+                made.append(Standing(charge, max(0, charge.cap - level.used), level.reset_ms))
+        return made
 
     def learn(self, standings: Sequence[Standing], now_ms: int) -> None:
         """Remember how meters stand."""
         for standing in standings:
-            if _is_told(standing.charge):
-                self._told[standing.charge.meter] = _told(standing, now_ms)
+            # Running requests and money come and go too fast to be remembered.
+            if standing.charge.kind is not None:
+                self._told[standing.charge.meter] = _Told(standing, now_ms)
                 self._told.move_to_end(standing.charge.meter)
         while len(self._told) > self._capacity:
             self._told.popitem(last=False)
@@ -73,10 +94,7 @@ class OverLimits:
     def level(self, meter: MeterId, now_ms: int) -> Level | None:
         """How full a meter is at the least, as far as that is remembered."""
         told = self._told.get(meter)
-        if told is None:
-            return None
-        told.level.pass_to(now_ms)
-        return told.level
+        return None if told is None else told.level(now_ms)
 
     def settled(self, charges: Sequence[Charge]) -> None:
         """Forget what a settlement changes."""
@@ -85,18 +103,9 @@ class OverLimits:
                 self._told.pop(charge.meter, None)
 
 
-def _is_told(charge: Charge) -> bool:
-    """Whether clients are told of its meter. Running requests and money come and go too fast to be remembered."""
-    return charge.kind is not None
-
-
-def _told(standing: Standing, now_ms: int) -> _Told:
+def _level(standing: Standing, at_ms: int) -> Level:
     charge, used = standing.charge, standing.charge.cap - standing.remaining
-    level: Level
     if charge.dimension in RATES:
-        level = Rate.told(charge.limit, charge.cap, now_ms, standing.reset_ms, used)
-    else:
-        assert charge.dimension in DAYS
-        level = Day(charge.limit, now_ms + standing.reset_ms, now_ms, used)
-    refuses_ms = REFUNDABLE_MS if charge.dimension in TOKENS else TOLD_MS
-    return _Told(level, now_ms + refuses_ms, now_ms + TOLD_MS)
+        return Rate.told(charge.limit, charge.cap, at_ms, standing.reset_ms, used)
+    assert charge.dimension in DAYS
+    return Day(charge.limit, at_ms + standing.reset_ms, at_ms, used)

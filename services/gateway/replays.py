@@ -4,36 +4,30 @@ A key belongs to a project and to one body. Whoever asks first has the work done
 leaves, it goes on, and is there when he asks again, so that a lost connection never pays twice. Whoever asks again
 meanwhile waits for the same work. An answer that costs nothing (an error, but for one that was charged) frees its key.
 
-Kept in this process alone, for a day and within a bound of memory: beyond it the organisation that keeps most loses
-its oldest answers first. Several gateways do not know of each other's keys; whoever needs keys to hold with several of
-them routes a key's requests to one gateway (docs/api.md).
+Kept in this process for a day and within a bound of memory: beyond it the organisation that keeps most loses its oldest
+answers first. What a key means to other gateways is `claims`' business: it is asked once per piece of work.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from chassis.errors import CapstanError, Reason
 from services.gateway import request_errors
+from services.gateway.answer import Whole
 from services.gateway.caller import Caller
+from services.gateway.claims import Claims, Held
 
 OVERHEAD_BYTES = 1024
 """What a key costs beside the body of its answer."""
 
 CHARGED = frozenset({Reason.DEADLINE_EXCEEDED})
 """Failures after which something may have been charged: they are the key's answer. All others charge nothing."""
-
-
-class Keepable(Protocol):
-    """A whole answer."""
-
-    @property
-    def body(self) -> bytes: ...  # noqa: D102
 
 
 @dataclass(eq=False, slots=True)
@@ -44,17 +38,33 @@ class _Entry:
     place: tuple[str, str]
     fingerprint: bytes
     expires_at: float
-    work: asyncio.Task[Keepable] | None = None
-    answer: Keepable | None = None
+    work: asyncio.Task[tuple[Whole, bool]] | None = None
+    answer: Whole | None = None
     failure: CapstanError | None = None
     size_bytes: int = OVERHEAD_BYTES
+
+
+@contextmanager
+def _freed(held: Held) -> Iterator[None]:
+    """What fails in the block and charged nothing frees the claim; what is cancelled in it lets the claim lapse."""
+    try:
+        yield
+    except CapstanError as error:
+        held.used() if error.reason in CHARGED else held.free()
+        raise
+    except Exception:
+        held.free()
+        raise
 
 
 class Replays:
     """Keys of all organisations."""
 
-    def __init__(self, monotonic: Callable[[], float], *, max_bytes: int, lifetime_s: float = 86_400.0) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float], claims: Claims, *, max_bytes: int, lifetime_s: float = 86_400.0
+    ) -> None:
         self._monotonic = monotonic
+        self._claims = claims
         self._max_bytes = max_bytes
         self._lifetime_s = lifetime_s
         self._entries: dict[str, OrderedDict[tuple[str, str], _Entry]] = {}
@@ -66,39 +76,45 @@ class Replays:
         return sum(self._sizes.values())
 
     async def answer(
-        self, caller: Caller, key: str, fingerprint: bytes, run: Callable[[], Awaitable[Keepable]]
-    ) -> tuple[Keepable, bool]:
+        self, caller: Caller, key: str, fingerprint: bytes, run: Callable[[], Awaitable[Whole]]
+    ) -> tuple[Whole, bool]:
         """Answer what `run` answers, or what it answered when this key was first used, and whether it is the latter.
 
         `run` goes on when the caller is cancelled. Raises what it raised, or `ApiError`: 400 when the key came with
-        another body, 409 when its answer is not kept.
+        another body, 409 when its answer is not kept, or not there yet.
         """
         entry = self._known(caller, key, fingerprint)
         known = entry is not None
         if entry is None:
             entry = self._claim(caller, key, fingerprint)
-            entry.work = asyncio.get_running_loop().create_task(self._work(entry, run), name="keyed request")
+            entry.work = asyncio.get_running_loop().create_task(self._work(caller, entry, run), name="keyed request")
             # Whoever asked may be gone when it fails.
             entry.work.add_done_callback(lambda work: None if work.cancelled() else work.exception())
         if entry.work is not None:
-            return await asyncio.shield(entry.work), known
+            answer, replayed = await asyncio.shield(entry.work)
+            return answer, known or replayed
         if entry.failure is not None:
             raise CapstanError(entry.failure.reason, entry.failure.message, **entry.failure.metadata)
         if entry.answer is None:
             raise request_errors.idempotency_key_used()
         return entry.answer, known
 
-    @contextmanager
-    def used_up(self, caller: Caller, key: str, fingerprint: bytes) -> Iterator[None]:
+    @asynccontextmanager
+    async def used_up(self, caller: Caller, key: str, fingerprint: bytes) -> AsyncIterator[None]:
         """Let something that cannot be kept begin once. What fails inside the block has not begun: the key is free.
 
-        Raises `ApiError`: 400 when the key came with another body, 409 when it was used.
+        Raises `ApiError`: 400 when the key came with another body, 409 when it was used or is in use.
         """
         if self._known(caller, key, fingerprint) is not None:
             raise request_errors.idempotency_key_used()
         entry = self._claim(caller, key, fingerprint)
         try:
-            yield
+            async with self._claims.held(caller, key, fingerprint, wait=False) as held:
+                if held.answer is not None:
+                    raise request_errors.idempotency_key_used()
+                with _freed(held):
+                    yield
+                held.used()
         except Exception:
             self._drop(entry)
             raise
@@ -134,9 +150,16 @@ class Replays:
         self._grow(entry.organization_id, entry.size_bytes)
         return entry
 
-    async def _work(self, entry: _Entry, run: Callable[[], Awaitable[Keepable]]) -> Keepable:
+    async def _work(self, caller: Caller, entry: _Entry, run: Callable[[], Awaitable[Whole]]) -> tuple[Whole, bool]:
+        """Do the work, or find that another gateway did; answer which of both."""
         try:
-            answer = await run()
+            async with self._claims.held(caller, entry.place[1], entry.fingerprint, wait=True) as held:
+                if replayed := held.answer is not None:
+                    answer = held.answer
+                else:
+                    with _freed(held):
+                        answer = await run()
+                    held.kept(answer)
         except CapstanError as error:
             if error.reason in CHARGED:
                 entry.failure = error
@@ -153,7 +176,7 @@ class Replays:
             entry.answer = answer
             entry.size_bytes += len(answer.body)
             self._grow(entry.organization_id, len(answer.body))
-        return answer
+        return answer, replayed
 
     def _grow(self, organization_id: str, size_bytes: int) -> None:
         self._sizes[organization_id] = self._sizes.get(organization_id, 0) + size_bytes

@@ -58,6 +58,23 @@ def too_many_connections(wait_ms: float) -> ApiError:
     )
 
 
+def too_many_wrong_keys(wait_ms: float) -> ApiError:
+    """The client's address has tried more wrong keys than anybody mistypes; no key of its is looked at for a while."""
+    return ApiError(
+        429,
+        "Too many requests with an incorrect API key came from your address. Please try again later.",
+        kind="requests",
+        code="rate_limit_exceeded",
+        headers=retry_headers(wait_ms),
+    )
+
+
+def address_not_allowed(address: str) -> ApiError:
+    """The key is restricted to other addresses."""
+    named = f"Your IP address {address}" if address else "Your IP address"
+    return ApiError(403, f"{named} is not allowed to use this API key.", code="ip_not_authorized")
+
+
 def unsupported_content_type(content_type: str) -> ApiError:
     """The body is not what the endpoint reads."""
     return ApiError(
@@ -82,6 +99,21 @@ def unknown_url(method: str, path: str) -> ApiError:
     return ApiError(
         404,
         f"Unknown request URL: {_shown(method)} {_shown(path)}. Please check the URL for typos.",
+        code="unknown_url",
+    )
+
+
+def not_served(method: str, path: str, why: str) -> ApiError:
+    """OpenAI has it and this platform does not; `why` is a sentence."""
+    return ApiError(404, f"{_shown(method)} {_shown(path)} is not served by this platform. {why}", code="not_served")
+
+
+def served_elsewhere(method: str, path: str) -> ApiError:
+    """The administration is not on the public port."""
+    return ApiError(
+        404,
+        f"Unknown request URL: {_shown(method)} {_shown(path)}. Organizations are administered at the address of the "
+        "admin API, with an admin key.",
         code="unknown_url",
     )
 
@@ -122,6 +154,16 @@ def idempotency_key_used() -> ApiError:
         "are very large answers. Use a new key to make it again.",
         code="idempotency_key_used",
         headers=(DO_NOT_RETRY,),
+    )
+
+
+def idempotency_key_in_use() -> ApiError:
+    """Another gateway does this very request. The SDKs repeat a 409 by themselves, and that is right."""
+    return ApiError(
+        409,
+        "A request with this Idempotency-Key is being worked on. Ask again for its answer.",
+        code="idempotency_key_in_use",
+        headers=retry_headers(1000.0),
     )
 
 

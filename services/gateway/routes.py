@@ -48,6 +48,9 @@ MODEL_PREFIX = "/v1/models/"
 SPELLINGS = {"/v1/fine-tuning/": "/v1/fine_tuning/"}
 """Prefixes that stand for another one: the dash is a common spelling of what the SDKs write with an underscore."""
 
+ADMINISTRATION = ("/v1/organization", "/v1/projects/")
+"""Prefixes of what the other listener serves."""
+
 Methods = Mapping[str, AsgiApp]
 
 
@@ -82,6 +85,8 @@ class Routes:
             if match is not None:
                 scope["state"]["object_id"] = match[1]
                 return methods
+        if path.startswith(ADMINISTRATION):
+            raise request_errors.served_elsewhere(scope["method"], path)
         raise request_errors.unknown_url(scope["method"], path)
 
 

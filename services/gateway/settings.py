@@ -17,6 +17,10 @@ class Settings(ServiceSettings):
     http_listen: str = "127.0.0.1:8000"
     """Address of the public HTTP API: `host:port` or `unix:/path`. Put TLS in front of anything but loopback."""
 
+    admin_listen: str | None = None
+    """Address of the admin API (`/v1/organization`), apart from the public one so that it can stay unexposed:
+    `host:port` or `unix:/path`. Unset: it is not served."""
+
     auth_address: str
     """gRPC address of auth."""
 
@@ -40,6 +44,9 @@ class Settings(ServiceSettings):
 
     auth_timeout_s: float = 1.0
     """Longest wait for auth about a key that is not cached."""
+
+    admin_timeout_s: float = 5.0
+    """Longest wait for the service that an admin request is about."""
 
     ratelimit_timeout_s: float = 0.1
     """Longest wait for a reservation; then the gateway goes by its own meters. Above what
@@ -94,6 +101,13 @@ class Settings(ServiceSettings):
 
     max_connections: int = Field(default=4096, ge=1)
     """Connections served at once; more get a 503."""
+
+    trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
+    """Proxies in front that append to `X-Forwarded-For`: that many of its last entries are believed when a client's
+    address matters (keys restricted to addresses, wrong keys). 0: the address is the connection's."""
+
+    wrong_keys_per_minute: int = Field(default=120, ge=0)
+    """Refused keys from one address before keys that are not known are refused with 429. 0: no limit."""
 
     default_completion_tokens: int = Field(default=256, ge=1)
     """Tokens reserved for a completion without a maximum, until enough answers were seen to forecast better."""

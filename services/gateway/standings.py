@@ -10,9 +10,9 @@ from services.gateway.charges import Charge
 from services.gateway.limits_headers import Meter
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Standing:
-    """How the meter of `charge` stands."""
+    """How the meter of `charge` stands. Not changed once made."""
 
     charge: Charge
     remaining: int

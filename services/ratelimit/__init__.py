@@ -16,5 +16,6 @@ or decide what happens while Valkey is away: it answers UNAVAILABLE, and the gat
     calls       how both are written for the scripts, under which keys
     arithmetic  what the scripts compute, in exact integers: their definition
     scripts/    the same in Lua, run inside Valkey
+    answers     who does the work of a request with an idempotency key, and what came of it, for all gateways
     store       batches of items through the scripts
 """

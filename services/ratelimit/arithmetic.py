@@ -19,7 +19,7 @@ WINDOW_MS = 60_000
 MOST_UNITS = 10**15
 LONGEST_MS = 30 * 86_400_000
 MOST_MARKS = 16
-PENALTY = WINDOW_MS // 100
+PENALTY = WINDOW_MS // 1000
 NEVER = -1
 
 
@@ -101,5 +101,5 @@ class Meter:
         self.level -= given * WINDOW_MS
 
     def penalize(self) -> None:
-        """Charge a refused request its hundredth of a unit, within the cap: the next unit is never further away."""
+        """Charge a refused request its thousandth of a unit, within the cap: the next unit is never further away."""
         self.level = max(self.level, min(self.level + PENALTY, self.cap * WINDOW_MS))

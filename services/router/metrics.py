@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -18,9 +18,16 @@ class Metrics(Collector):
     """Placements by result, releases by outcome, and each replica's standing."""
 
     def __init__(
-        self, registry: CollectorRegistry, replicas: Replicas, room: WaitingRoom, monotonic: Callable[[], float]
+        self,
+        registry: CollectorRegistry,
+        replicas: Replicas,
+        room: WaitingRoom,
+        demands: Callable[[], Mapping[str, float]],
+        monotonic: Callable[[], float],
     ) -> None:
+        """`demands`: by served model, in replicas."""
         self._replicas = replicas
+        self._demands = demands
         self._room = room
         self._monotonic = monotonic
         placements = Counter(
@@ -87,7 +94,17 @@ class Metrics(Collector):
                 speed.add_metric(labels, replica.tokens_per_s)
                 if replica.load.prefix_query_tokens:
                     hits.add_metric(labels, replica.load.prefix_hit_tokens / replica.load.prefix_query_tokens)
-        yield from (usable, ejected, requests, tokens, hits, speed, self._waiting())
+        yield from (usable, ejected, requests, tokens, hits, speed, self._waiting(), self._demand())
+
+    def _demand(self) -> Metric:
+        demand = GaugeMetricFamily(
+            "capstan_router_model_demand",
+            "Replicas that a model could keep busy: queued and running tokens over what one replica bears.",
+            labels=["model"],
+        )
+        for model, value in self._demands().items():
+            demand.add_metric([model], value)
+        return demand
 
     def _waiting(self) -> Metric:
         waiting = GaugeMetricFamily(

@@ -80,6 +80,10 @@ class Catalogue:
         shares = self._aliases.get(name)
         return None if shares is None else drawn(shares, request_id)
 
+    def served_names(self) -> list[str]:
+        """Answer every served model that was ever heard of."""
+        return sorted(self._known)
+
     def fallbacks(self, served_name: str) -> Sequence[str]:
         """Answer the models that stand in for one, the best first."""
         return self._fallbacks.get(served_name, ())

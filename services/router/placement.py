@@ -77,7 +77,7 @@ class Placements:
         quarantine: Quarantine | None = None,
     ) -> None:
         """`policies`: by served model, where it is not `policy`."""
-        self._replicas = replicas
+        self.replicas = replicas
         self._catalogue = catalogue
         self._expiry_s = expiry_s
         self._settled_after_s = settled_after_s
@@ -102,7 +102,7 @@ class Placements:
         models = self.models(request)
         if self._quarantine.holds(request.body_hash, now):
             raise CapstanError(Reason.PARAMETER_REFUSED, "the request is quarantined", message=QUARANTINED)
-        pools = [self._replicas.pool(model, request.kind) for model in models]
+        pools = [self.replicas.pool(model, request.kind) for model in models]
         held = self._held.get(request.request_id)
         if held is not None:
             known = any(held.replica in pool.replicas for pool in pools)
@@ -123,7 +123,7 @@ class Placements:
         """Say whether every replica that could serve it has failed it already. Raises `CapstanError` as `models`."""
         if not request.excluded:
             return False
-        pools = [self._replicas.pool(model, request.kind).replicas for model in self.models(request)]
+        pools = [self.replicas.pool(model, request.kind).replicas for model in self.models(request)]
         return all(replica.id in request.excluded for pool in pools for replica in pool)
 
     def models(self, request: Request) -> list[str]:
@@ -159,7 +159,7 @@ class Placements:
 
     def judge(self, replica_id: str, *, went_well: bool, now: float) -> None:
         """Learn how a request went that another router placed."""
-        replica = self._replicas.get(replica_id)
+        replica = self.replicas.get(replica_id)
         if replica is not None:
             self._judge(replica, went_well=went_well, epoch=replica.ejection.epoch, now=now)
 
@@ -185,7 +185,7 @@ class Placements:
         for held in self._held.values():
             if held.placed_at + self._settled_after_s < held.replica.reported_at:
                 surplus[held.replica.id] = surplus.get(held.replica.id, 0) + 1
-        for replica in self._replicas:
+        for replica in self.replicas:
             load, kinds = replica.load, replica.description.kinds if replica.description else frozenset()
             running = load.running_count + load.waiting_count if load and kinds == {Kind.GENERATE} else len(self._held)
             surplus[replica.id] = surplus.get(replica.id, 0) - running
@@ -207,15 +207,16 @@ class Placements:
         return held
 
     def _judge(self, replica: Replica, *, went_well: bool, epoch: int, now: float) -> None:
-        may_open = went_well or self._replicas.may_eject(replica)
+        may_open = went_well or self.replicas.may_eject(replica)
         replica.judge(went_well=went_well, epoch=epoch, now=now, may_open=may_open)
 
 
 def _retry_after_ms(pool: Pool, now: float) -> int:
     """Guess when asking again makes sense, in milliseconds."""
-    if not any(replica.connected for replica in pool.replicas):
+    connected = [replica for replica in pool.replicas if replica.connected]
+    if not connected:
         return _RETRY_ABSENT_MS
-    trials = [replica.usable_from - now for replica in pool.replicas if replica.usable_from > now]
-    if trials:
+    trials = [replica.usable_from - now for replica in connected if replica.usable_from > now]
+    if len(trials) == len(connected):
         return max(_RETRY_SOONEST_MS, round(min(trials) * 1000))
     return _RETRY_FULL_MS

@@ -3,10 +3,11 @@
 `prefix_affinity`, the default: prompts that begin alike go where their beginning is cached. Each beginning (256, 512,
 1,024, … bytes of the prompt) has a home on the ring; the home of the shortest beginning that has room takes the
 request. So all that share a system prompt share a home as long as it can bear them; when it cannot, longer beginnings
-divide them, and a conversation still meets its own past. "Room" is a bound on the load: a home takes no more than
-`BOUND` times its part of all requests, and nothing while it has a queue and others have none.
+divide them. A conversation under way goes home to where its session is, and meets its own past there. "Room" is a
+bound on the load: a home takes no more than `BOUND` times its part of all requests, and nothing while it has a queue
+and others have none.
 
-`session`: the same for the client's name of its session instead of the prompt. `least_load`: who is least busy.
+`session`: by the session alone, without a look at the prompt. `least_load`: who is least busy.
 `round_robin`: each in turn.
 """
 
@@ -87,13 +88,13 @@ def round_robin(pool: Pool, wish: Wish, now: float) -> Replica | None:
 
 
 def prefix_affinity(pool: Pool, wish: Wish, now: float) -> Replica | None:
-    """Pick the home of the prompt's shortest beginning that has room; of a short prompt the session's."""
-    return _at_home(pool, wish, now, wish.prefix_hashes or _session(wish))
+    """Pick the session's home if it has room, or else that of the prompt's shortest beginning which has."""
+    return _at_home(pool, wish, now, (*_session(wish), *wish.prefix_hashes))
 
 
 def session(pool: Pool, wish: Wish, now: float) -> Replica | None:
-    """Pick the session's home if it has room; of a request without one the prompt's."""
-    return _at_home(pool, wish, now, _session(wish) or wish.prefix_hashes)
+    """Pick the session's home if it has room."""
+    return _at_home(pool, wish, now, _session(wish))
 
 
 POLICIES: Mapping[PolicyName, Policy] = {

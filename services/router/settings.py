@@ -6,9 +6,10 @@ import json
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator, model_validator
 
 from chassis.settings import ServiceSettings, service_config
+from chassis.sockets import is_on_this_machine
 from services.router.policies import PolicyName
 
 
@@ -34,6 +35,17 @@ class Settings(ServiceSettings):
 
     replicas_file: Path | None = None
     """File with the same JSON, read once at the start. Unset: `replicas` stands. Not both."""
+
+    endpoint_slices: str = ""
+    """In Kubernetes: label selector of the EndpointSlices whose ready endpoints are the replicas, e.g.
+    `app.kubernetes.io/name=inference`; they are watched. Needs the package `kubernetes` and a service account that may
+    list and watch them. Empty: `replicas` or `replicas_file` stands. Not both."""
+
+    endpoint_slices_namespace: str = ""
+    """Their namespace. Empty: the pod's own."""
+
+    endpoint_slices_port: str = "grpc"
+    """Name of the replicas' port in them. Empty: the first."""
 
     aliases: dict[str, str | dict[str, Annotated[int, Field(ge=1, le=1_000_000)]]] = Field(default_factory=dict)
     """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`, or with shares, for a canary:
@@ -85,10 +97,37 @@ class Settings(ServiceSettings):
     placement_expiry_s: float = Field(default=900.0, gt=0)
     """Seconds after which a placement that nobody released is forgotten. Longer than the longest request."""
 
+    metrics_listen: str = ""
+    """Address of the Kubernetes external metrics API, `host:port`, where autoscalers read the demand for models. Empty:
+    not served."""
+
+    metrics_certificate: Path | None = None
+    """File with its certificate chain (PEM). Unset: plain HTTP, for loopback and for unix sockets."""
+
+    metrics_key: Path | None = None
+    """File with the certificate's key (PEM)."""
+
+    metrics_client_ca: Path | None = None
+    """File with the authority (PEM) whose certificate a caller must show: the cluster's front-proxy authority. Unset:
+    whoever can connect may read the demand."""
+
+    @field_validator("metrics_listen")
+    @classmethod
+    def _metrics_address(cls, value: str) -> str:
+        return cls._address(value)
+
     @model_validator(mode="after")
     def _consistent(self) -> Settings:
+        if (self.metrics_certificate is None) != (self.metrics_key is None):
+            raise ValueError("metrics_certificate and metrics_key need each other")
+        if self.metrics_client_ca is not None and self.metrics_certificate is None:
+            raise ValueError("metrics_client_ca needs metrics_certificate")
+        if self.metrics_listen and self.metrics_certificate is None and not is_on_this_machine(self.metrics_listen):
+            raise ValueError("metrics_listen is open to other machines and has no metrics_certificate")
         if self.replicas and self.replicas_file:
             raise ValueError("set replicas or replicas_file, not both")
+        if self.endpoint_slices and (self.replicas or self.replicas_file):
+            raise ValueError("set endpoint_slices or replicas, not both")
         if self.ejection_longest_pause_s < self.ejection_pause_s:
             raise ValueError("ejection_longest_pause_s is shorter than ejection_pause_s")
         if not all(self.aliases.values()):

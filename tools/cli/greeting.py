@@ -17,6 +17,7 @@ class Greeting:
     """The first API key, to be shown; "" when it was shown before."""
     key_file: Path
     model: str
+    admin_url: str
     command: str
     """What the user types for the command line."""
     took_s: float | None
@@ -34,6 +35,7 @@ class Greeting:
             f"  Base URL   {self.base_url}\n"
             f"  API key    {shown if self.key else kept}\n"
             f"  Model      {self.model}\n"
+            f"  Admin API  {self.admin_url} (`{self.command} projects`, `keys`, `limits`; only from this machine)\n"
         )
 
     def _curl(self) -> str:

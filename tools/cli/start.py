@@ -86,8 +86,13 @@ def awaited(told: State) -> str:
 
 
 def _refuse_another(plan: Plan, other: State) -> None:
+    asked = plan.public()
+    if not plan.admin_port:
+        del asked["admin_port"]
     differences = [
-        f"{name} {other.plan[name]}" for name, value in plan.public().items() if other.plan.get(name, value) != value
+        f"{name.replace('_', ' ')} {other.plan[name]}"
+        for name, value in asked.items()
+        if other.plan.get(name, value) != value
     ]
     if differences:
         raise Problem(
@@ -98,4 +103,5 @@ def _refuse_another(plan: Plan, other: State) -> None:
 
 def _greeting(plan: Plan, folder: DataFolder, *, fresh: bool, took_s: float | None) -> str:
     key = folder.api_key.read_text().strip() if fresh and folder.api_key.exists() else ""
-    return Greeting(plan.base_url, key, folder.api_key, served_model(plan.model), typed_command(), took_s).text()
+    model, url = served_model(plan.model), plan.admin_url
+    return Greeting(plan.base_url, key, folder.api_key, model, url, typed_command(), took_s).text()

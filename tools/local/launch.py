@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tools.local import lock, state
 from tools.local.folder import DataFolder, refuse_without_space
-from tools.local.plan import Plan, refuse_busy_port
+from tools.local.plan import ADMIN_HOST, Plan, refuse_busy_port
 from tools.local.problem import Problem
 from tools.local.state import Phase, State
 from tools.local.stores import last_line
@@ -71,6 +71,7 @@ def start(plan: Plan, *, tied: bool = False) -> Started:
     folder.make()
     refuse_without_space(folder.root)
     refuse_busy_port(plan.host, plan.port)
+    refuse_busy_port(ADMIN_HOST, plan.admin_listen_port, "--admin-port")
     theirs, ours = os.pipe()
     command = [sys.executable, "-m", "tools.local", plan.to_json(), "--tether", str(theirs)]
     try:

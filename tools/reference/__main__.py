@@ -6,6 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from services.gateway.admin.app import openapi as admin_openapi
 from services.gateway.docs import openapi
 from tools.reference.document import Document, find
 from tools.reference.page import placed, render
@@ -22,7 +23,7 @@ def pages(official: Path | None) -> dict[Path, str]:
     services = sorted(path.parent.name for path in (ROOT / "services").glob("*/settings.py"))
     made = {SETTINGS: settings_page(services)}
     if official is not None:
-        comparison = compare(Document.read(official), Document(openapi("")))
+        comparison = compare(Document.read(official), Document(openapi("")), Document(admin_openapi("")))
         made[API] = placed(API.read_text(), render(comparison))
     return made
 

@@ -40,8 +40,11 @@ class Document:
         }
 
     def parameters(self, operation: Json) -> frozenset[str]:
-        """Answer the names that a request can set: in the path, in the query, at the top of its body."""
-        named = {self._resolved(one)["name"] for one in operation.get("parameters", ())}
+        """Answer the names that a request can set: in the path, in the query, at the top of its body.
+
+        `name`, `name[]` and `name[key]` are one parameter, spelt as the document's author liked.
+        """
+        named = {self._resolved(one)["name"].partition("[")[0] for one in operation.get("parameters", ())}
         body = operation.get("requestBody", {}).get("content", {})
         for content in body.values():
             named |= {path for path in self.properties(content.get("schema", {})) if "." not in path}

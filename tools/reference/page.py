@@ -24,6 +24,7 @@ def render(comparison: Comparison) -> str:
         "What is missing or added, by name:",
         "",
         *(line for score in comparison.scores for line in _difference(score)),
+        *_own(comparison),
     ]
     return "\n".join(lines) + "\n"
 
@@ -56,6 +57,13 @@ def _difference(score: Score) -> list[str]:
         if names
     ]
     return [f"* `{score.method.upper()} /v1{score.path}`: {'; '.join(told)}"] if told else []
+
+
+def _own(comparison: Comparison) -> list[str]:
+    if not comparison.own:
+        return []
+    names = ", ".join(f"`{method.upper()} /v1{path}`" for method, path in comparison.own)
+    return ["", f"Operations that OpenAI does not have: {names}."]
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -56,24 +56,25 @@ class Comparison:
     """Operations that only ours has."""
 
 
-def compare(official: Document, ours: Document) -> Comparison:
+def compare(official: Document, *ours: Document) -> Comparison:
     """Score every operation of ours that is OpenAI's."""
     theirs = official.operations()
     scores, own = [], []
-    for (method, path), operation in ours.operations().items():
-        other = theirs.get((method, path))
-        if other is None:
-            own.append((method, path))
-            continue
-        chunk = Share(official.answer(other, EVENTS), ours.answer(operation, EVENTS))
-        scores.append(
-            Score(
-                method,
-                path,
-                Share(official.parameters(other), ours.parameters(operation)),
-                Share(official.answer(other, JSON), ours.answer(operation, JSON)),
-                chunk if chunk.official else None,
+    for document in ours:
+        for (method, path), operation in document.operations().items():
+            other = theirs.get((method, path))
+            if other is None:
+                own.append((method, path))
+                continue
+            chunk = Share(official.answer(other, EVENTS), document.answer(operation, EVENTS))
+            scores.append(
+                Score(
+                    method,
+                    path,
+                    Share(official.parameters(other), document.parameters(operation)),
+                    Share(official.answer(other, JSON), document.answer(operation, JSON)),
+                    chunk if chunk.official else None,
+                )
             )
-        )
     version = str(official.root["info"]["version"])
     return Comparison(version, len(theirs), tuple(scores), tuple(own))

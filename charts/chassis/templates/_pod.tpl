@@ -58,7 +58,7 @@ spec:
     - name: {{ include "chassis.service" . }}
       image: {{ include "chassis.image" (dict "root" . "image" .Values.image) }}
       imagePullPolicy: {{ $global.images.pullPolicy }}
-      args: ["services.{{ include "chassis.service" . }}"]
+      args: [{{ if $global.development }}chassis.reload, {{ end }}services.{{ include "chassis.service" . }}]
       env:
         {{- include "chassis.settings" . | trim | nindent 8 }}
       ports:
@@ -145,7 +145,7 @@ seccompProfile:
 
 {{- define "chassis.containerSecurity" -}}
 allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
+readOnlyRootFilesystem: {{ not .Values.global.development }}
 capabilities:
   drop: [ALL]
 {{- end }}

@@ -9,7 +9,7 @@
 {{- $rolling := dict "maxSurge" (ternary 0 1 (gt $gpus 0)) "maxUnavailable" (ternary 1 0 (gt $gpus 0)) }}
 {{- $_ := set $values "strategy" (dict "type" "RollingUpdate" "rollingUpdate" $rolling) }}
 {{- $_ := set $values.autoscaling "enabled" (include "inference.scaled" . | eq "yes") }}
-{{- include "chassis.deployment" (merge (dict "Values" $values) .) }}
+{{- include "chassis.deployment" (dict "Release" .Release "Capabilities" .Capabilities "Chart" .Chart "Values" $values) }}
 {{- end }}
 
 {{- /* "yes" when something else than the values chooses the number of pods. */}}
@@ -105,7 +105,7 @@ spec:
 {{- define "inference.pdb" -}}
 {{- $values := deepCopy .Values }}
 {{- $_ := set $values.autoscaling "enabled" (include "inference.scaled" . | eq "yes") }}
-{{- include "chassis.pdb" (merge (dict "Values" $values) .) }}
+{{- include "chassis.pdb" (dict "Release" .Release "Capabilities" .Capabilities "Chart" .Chart "Values" $values) }}
 {{- end }}
 
 {{- /* What fetches a model reaches the web; the others reach nothing. */}}

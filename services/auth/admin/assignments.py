@@ -52,7 +52,7 @@ async def get_role_assignment(call: Call, request: pb.GetRoleAssignmentRequest) 
 async def assign_role(call: Call, request: pb.AssignRoleRequest) -> pb.AssignRoleResponse:
     """See roles.proto."""
     where = await _where(call, request.project_id, request.grantee)
-    given = await role(call, request.project_id, request.role_id)
+    given = await role(call, request.project_id, request.role_id, stays=True)
     call.insist(grants_of(given), request.project_id)
     if await call.run(_INSERT, *where, request.role_id, call.now):
         await _log(call, "role.assignment.created", where, request.role_id)
@@ -75,7 +75,7 @@ async def _where(call: Call, project_id: str, grantee: pb.Grantee) -> Where:
     if project_id:
         await call.project(project_id)
     if grantee.group_id:
-        await group(call, grantee.group_id)
+        await group(call, grantee.group_id, stays=True)
     elif await call.value(_USER, grantee.user_id) is None:
         raise not_found("user", grantee.user_id)
     return project_id or None, grantee.user_id or None, grantee.group_id or None

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
+
+import asyncpg
 
 from capstan.auth.v1 import actor_pb2
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from chassis.ids import Ids
 from chassis.postgres import Connection
-from services.auth.admin.call import Actor, Call, denied, rights
+from services.auth.admin.call import GRANTS, Actor, Call, denied, rights
 from services.auth.audit import By
 from services.auth.authority import RULES
 from services.auth.minting import Mint
@@ -28,10 +30,6 @@ SELECT k.owner_id, k.scopes, k.operator, k.expires_at FROM auth.keys k
 JOIN auth.users u ON u.organization_id = k.organization_id AND u.user_id = k.owner_id
 WHERE k.organization_id = $1 AND k.key_id = $2 AND k.kind = 'admin' AND k.revoked_at IS NULL
   AND u.disabled_at IS NULL AND u.deleted_at IS NULL
-"""
-_GRANTS = """
-SELECT project_id, array_agg(DISTINCT word) AS words FROM auth.grants
-WHERE organization_id = $1 AND user_id = $2 GROUP BY project_id
 """
 
 
@@ -72,6 +70,12 @@ class Desk:
     @asynccontextmanager
     async def _opened(self, method: str, request: Any) -> AsyncIterator[Call]:
         said: actor_pb2.Actor = request.actor
+        with _no_nul():
+            async with self._entered(method, request, said) as call:
+                yield call
+
+    @asynccontextmanager
+    async def _entered(self, method: str, request: Any, said: actor_pb2.Actor) -> AsyncIterator[Call]:
         async with self._tenancy.within(said.organization_id) as connection:
             call = Call(
                 connection,
@@ -94,7 +98,7 @@ class Desk:
         key = await connection.fetchrow(_ACTOR, said.organization_id, said.key_id)
         if key is None or (key["expires_at"] is not None and key["expires_at"].timestamp() <= self._clock.now()):
             raise CapstanError(Reason.KEY_INVALID, "the key is not valid")
-        granted = await connection.fetch(_GRANTS, said.organization_id, key["owner_id"])
+        granted = await connection.fetch(GRANTS, said.organization_id, key["owner_id"])
         scopes = tuple(key["scopes"])
         return Actor(
             By(said.key_id, key["owner_id"], said.ip_address, said.request_id),
@@ -102,3 +106,12 @@ class Desk:
             scopes,
             rights(granted, operator=key["operator"]).narrowed(scopes),
         )
+
+
+@contextmanager
+def _no_nul() -> Iterator[None]:
+    """Refuse the one character that JSON and protobuf have and PostgreSQL has not, wherever it stands."""
+    try:
+        yield
+    except asyncpg.CharacterNotInRepertoireError:
+        raise CapstanError(Reason.INVALID_ARGUMENT, "a text holds the character NUL", param="") from None

@@ -102,7 +102,7 @@ async def get_group_user(call: Call, request: pb.GetGroupUserRequest) -> pb.GetG
 
 async def add_group_user(call: Call, request: pb.AddGroupUserRequest) -> pb.AddGroupUserResponse:
     """See groups.proto."""
-    await group(call, request.group_id)
+    await group(call, request.group_id, stays=True)
     if await call.value(_MEMBER, request.user_id) is None:
         raise not_found("user", request.user_id)
     call.insist_all(rights(await call.rows(_GRANTS, request.group_id)))
@@ -120,9 +120,9 @@ async def remove_group_user(call: Call, request: pb.RemoveGroupUserRequest) -> p
     return pb.RemoveGroupUserResponse()
 
 
-async def group(call: Call, group_id: str) -> asyncpg.Record:
-    """Answer a group. Raises OBJECT_NOT_FOUND."""
-    found = await call.row(f"{_GROUPS} AND g.group_id = $2 FOR SHARE OF g", group_id)
+async def group(call: Call, group_id: str, *, stays: bool = False) -> asyncpg.Record:
+    """Answer a group, which `stays` until the end of the call if that is asked for. Raises OBJECT_NOT_FOUND."""
+    found = await call.row(f"{_GROUPS} AND g.group_id = $2 {'FOR SHARE OF g' if stays else ''}", group_id)
     if found is None:
         raise not_found("group", group_id)
     return found

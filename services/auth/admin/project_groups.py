@@ -40,8 +40,8 @@ async def add_project_group(call: Call, request: pb.AddProjectGroupRequest) -> p
     """See groups.proto."""
     project_id, group_id = request.project_id, request.group_id
     await call.project(project_id, active=True)
-    await group(call, group_id)
-    given = await role(call, project_id, request.role_id)
+    await group(call, group_id, stays=True)
+    given = await role(call, project_id, request.role_id, stays=True)
     call.insist(grants_of(given), project_id)
     await call.run(_SET, project_id, group_id, request.role_id, call.now)
     await call.log(

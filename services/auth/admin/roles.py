@@ -8,7 +8,7 @@ from capstan.auth.v1 import roles_pb2 as pb
 from services.auth import fields
 from services.auth.admin.call import Call, conflict
 from services.auth.admin.paging import part
-from services.auth.permissions import ADMINISTRATIVE, PREDEFINED, Grants
+from services.auth.permissions import ADMINISTRATIVE, NOTHING, PREDEFINED, Grants
 from services.auth.store import not_found
 from services.auth.wire import timestamp
 
@@ -101,19 +101,25 @@ async def delete_role(call: Call, request: pb.DeleteRoleRequest) -> pb.DeleteRol
     return pb.DeleteRoleResponse()
 
 
-async def role(call: Call, project_id: str, role_id: str) -> asyncpg.Record:
-    """Answer a role that can be given in a project, or in the organisation. Raises OBJECT_NOT_FOUND."""
+async def role(call: Call, project_id: str, role_id: str, *, stays: bool = False) -> asyncpg.Record:
+    """Answer a role that can be given in a project, or in the organisation; `stays` as for groups.
+
+    Raises OBJECT_NOT_FOUND.
+    """
     if project_id:
         await call.project(project_id)
-    found = await call.row(f"{_ROLES} AND role_id = $3 FOR SHARE", project_id, role_id)
+    lock = "FOR SHARE" if stays else ""
+    found = await call.row(f"{_ROLES} AND role_id = $3 {lock}", project_id, role_id)
     if found is None:
         raise not_found("role", role_id)
     return found
 
 
 def grants_of(row: asyncpg.Record) -> Grants:
-    """Answer what a role permits."""
-    return PREDEFINED[row["role_id"]] if row["predefined"] else Grants(names=frozenset(row["permissions"]))
+    """Answer what a role permits; one that only a newer release knows could be everything."""
+    if row["predefined"]:
+        return PREDEFINED.get(row["role_id"], Grants(everything=True))
+    return Grants(names=frozenset(row["permissions"]))
 
 
 def message(row: asyncpg.Record | None) -> pb.Role:
@@ -136,13 +142,13 @@ def _shown(row: asyncpg.Record) -> list[str]:
     """List what a role permits; of a predefined one, of the permissions that are known here."""
     if not row["predefined"]:
         return list(row["permissions"])
-    grants = PREDEFINED[row["role_id"]]
+    grants = PREDEFINED.get(row["role_id"], NOTHING)
     return sorted(filter(grants.cover, ADMINISTRATIVE)) + (["model.request"] if grants.usable else [])
 
 
 async def _own(call: Call, project_id: str, role_id: str) -> asyncpg.Record:
     """Answer a role that was made here. Raises OBJECT_NOT_FOUND, OBJECT_CONFLICT for predefined ones."""
-    found = await role(call, project_id, role_id)
+    found = await role(call, project_id, role_id, stays=True)
     if found["predefined"]:
         raise conflict("role", role_id, "the role is predefined")
     return found

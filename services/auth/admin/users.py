@@ -26,7 +26,7 @@ _OTHER_OWNERS = """
 SELECT user_id FROM auth.users WHERE organization_id = $1 AND user_id <> $2 AND role = 'owner'
 AND deleted_at IS NULL AND disabled_at IS NULL ORDER BY user_id FOR UPDATE
 """
-_LOCK = "SELECT 1 FROM auth.organizations WHERE organization_id = $1 FOR UPDATE"
+_LOCK = "SELECT 1 FROM auth.organizations WHERE organization_id = $1 FOR NO KEY UPDATE"
 _UPDATE = """
 UPDATE auth.users SET role = $3, name = $4, disabled_at = CASE WHEN $5 THEN coalesce(disabled_at, $6) END
 WHERE organization_id = $1 AND user_id = $2

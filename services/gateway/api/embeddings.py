@@ -44,7 +44,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
         grant.work.prompt_tokens,
         organization_id=caller.organization_id,
         service_class=terms.service_class,
-        no_fallback=bool(caller.allowed_models or grant.quote.budgets),
+        no_fallback=caller.chooses_models or bool(grant.quote.budgets),
     )
     while True:
         placement = await desk.placer.place(errand, excluded, desk.settings.queue_timeout_s)

@@ -6,65 +6,26 @@ FastAPI's own routes cost more than everything the gateway does for a request, s
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from chassis import keys
 from chassis.errors import CapstanError, Reason
 from chassis.ops import Receive, Scope, Send
 from services.gateway.admission import CLIENT_GONE, RateLimited
-from services.gateway.api.answer import Answer, Headers, Whole
+from services.gateway.answer import Answer, Headers, Whole
 from services.gateway.api.once import once
 from services.gateway.caller import Caller
 from services.gateway.desk import Desk
 from services.gateway.edge import BodyLimits, ClientGone, read_body
-from services.gateway.errors import ApiError, EndpointKind, ErrorContext, envelope, to_api_error
+from services.gateway.errors import ApiError, EndpointKind, envelope
+from services.gateway.exchange import Exchange, header
 from services.gateway.limits_headers import headers as limit_headers
 from services.gateway.schema.base import RequestModel
 from services.gateway.schema.parse import parse
 from services.gateway.terms import Terms
 
 Body = TypeVar("Body", bound=RequestModel)
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request under way."""
-
-    request_id: str
-    kind: EndpointKind
-    caller: Caller | None = None
-    key: str = ""
-    model: str = ""
-    terms: Terms = field(default_factory=Terms)
-
-    @property
-    def tenant_headers(self) -> Headers:
-        """Who pays, once that is known."""
-        if self.caller is None:
-            return ()
-        return (
-            (b"openai-organization", self.caller.organization_id.encode()),
-            (b"openai-project", self.caller.project_id.encode()),
-        )
-
-    def error(self, error: CapstanError) -> ApiError:
-        """Put a typed error in this request's words."""
-        return to_api_error(
-            error,
-            context=ErrorContext(
-                endpoint=self.kind,
-                model=self.model or None,
-                organization_id=self.caller.organization_id if self.caller else None,
-                request_id=self.request_id,
-                redacted_key=keys.redact(self.key) if self.key else None,
-            ),
-            jitter=random.random(),  # noqa: S311 - spreads retries, guards nothing
-        )
-
 
 Handler = Callable[[Desk, Caller, Body, Exchange], Awaitable[Answer]]
 
@@ -114,35 +75,8 @@ class HotRoute(Generic[Body]):
 
 
 async def authenticate(desk: Desk, scope: Scope, exchange: Exchange) -> Caller:
-    """Find out who is calling from the request's headers. Raises `CapstanError`."""
-    exchange.key = bearer(header(scope, b"authorization"))
-    caller = await desk.authenticator.authenticate(exchange.key)
-    organization = header(scope, b"openai-organization")
-    if organization and organization.decode("latin-1") != caller.organization_id:
-        raise CapstanError(Reason.ORGANIZATION_MISMATCH, "another organisation's header")
-    project = header(scope, b"openai-project")
-    if project and project.decode("latin-1") != caller.project_id:
-        raise CapstanError(Reason.PROJECT_MISMATCH, "another project's header")
-    exchange.caller = caller
-    return caller
-
-
-def header(scope: Scope, name: bytes) -> bytes | None:
-    """Answer the first header of that (lower-case) name."""
-    for key, value in scope["headers"]:
-        if key == name:
-            found: bytes = value
-            return found
-    return None
-
-
-def bearer(value: bytes | None) -> str:
-    """Take the key out of an Authorization header (RFC 6750; the scheme's case does not matter)."""
-    scheme, _, key = (value or b"").partition(b" ")
-    text = key.strip().decode("latin-1")
-    if scheme.lower() != b"bearer" or not text:
-        raise CapstanError(Reason.KEY_MISSING, "no bearer token")
-    return text
+    """Find out who is calling from the request's headers. Raises `CapstanError` and `ApiError`."""
+    return await desk.reception.identify(scope, exchange)
 
 
 async def fail(

@@ -37,7 +37,7 @@ async def delete_model(desk: Desk, caller: Caller, name: str, exchange: Exchange
 
 
 def _visible(caller: Caller, model: Model) -> bool:
-    return caller.may_use(model.name) or caller.may_use(model.served_name)
+    return caller.may_use(model.name, model.served_name)
 
 
 def _json(model: Model) -> dict[str, str | int]:

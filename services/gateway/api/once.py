@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Awaitable, Callable
 
 from services.gateway import request_errors
-from services.gateway.api.answer import Answer, Whole
+from services.gateway.answer import Answer, Whole
 from services.gateway.caller import Caller
 from services.gateway.replays import Replays
 
@@ -37,7 +37,7 @@ async def once(
     name = key.decode("ascii")
     fingerprint = hashlib.sha256(path.encode() + b"\0" + body).digest()
     if streamed:
-        with replays.used_up(caller, name, fingerprint):
+        async with replays.used_up(caller, name, fingerprint):
             return await run()
 
     async def whole() -> Whole:
@@ -46,7 +46,6 @@ async def once(
         return answer
 
     answer, replayed = await replays.answer(caller, name, fingerprint, whole)
-    assert isinstance(answer, Whole)
     if not replayed:
         return answer
     # The limits have moved on since, and a replay is not counted.

@@ -8,6 +8,7 @@ few seconds, so that junk costs auth nothing. Concurrent first requests of one k
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 from collections.abc import Sequence
 from typing import get_args
@@ -19,7 +20,7 @@ from chassis import keys
 from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure
-from services.gateway.caller import Caller, FailureMode, Limit, ModerationPolicy, Scope
+from services.gateway.caller import Caller, FailureMode, KeyKind, Limit, ModerationPolicy, Scope
 from services.gateway.known_keys import KnownKeys
 from services.gateway.peers.calls import as_said_by, call
 
@@ -33,6 +34,10 @@ _SCOPES: dict[int, Scope] = {
 _POLICIES: dict[int, ModerationPolicy] = {
     auth_pb2.MODERATION_POLICY_ADVISORY: "advisory",
     auth_pb2.MODERATION_POLICY_REQUIRED: "required",
+}
+_KINDS: dict[int, KeyKind] = {
+    auth_pb2.KEY_KIND_SERVICE_ACCOUNT: "service_account",
+    auth_pb2.KEY_KIND_ADMIN: "admin",
 }
 _FAILURE_MODES: dict[int, FailureMode] = {
     auth_pb2.LIMIT_FAILURE_MODE_OPEN: "open",
@@ -67,6 +72,10 @@ class Authenticator:
         if verdict.expires_at is not None and verdict.expires_at <= self._clock.now():
             raise CapstanError(Reason.KEY_INVALID, "the key has expired")
         return verdict
+
+    def knows(self, key: str) -> bool:
+        """Whether the key was a good one when auth was last asked."""
+        return self._known.has(keys.digest(key))
 
     async def _look_up(self, digest: bytes) -> Verdict:
         task = self._lookups.get(digest)
@@ -146,6 +155,9 @@ def _caller(principal: auth_pb2.Principal) -> Caller:
         moderation=_POLICIES.get(principal.moderation_policy, "off"),
         limits=tuple(_limit(limit) for limit in principal.rate_limits if limit.scope in _SCOPES),
         expires_at=principal.expire_time.ToMicroseconds() / 1e6 if principal.HasField("expire_time") else None,
+        kind=_KINDS.get(principal.kind, "user"),
+        denied_models=frozenset(principal.denied_models),
+        allowed_ips=tuple(ipaddress.ip_network(network, strict=False) for network in principal.allowed_ips),
     )
 
 

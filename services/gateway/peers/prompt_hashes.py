@@ -46,11 +46,21 @@ def body_hash(starts: Sequence[inference_pb2.Start], organization_id: str) -> in
     return int.from_bytes(whole.digest(), "big") or 1
 
 
-def session_hash(session: bytes, organization_id: str) -> int:
-    """Hash the client's name for its session; 0 for none."""
+def session_hash(session: bytes, start: inference_pb2.Start, organization_id: str) -> int:
+    """Hash the client's name for its session or, without one, all up to the first question of a conversation under way.
+
+    0 for neither: what begins has no past that it could meet.
+    """
+    whole = hashlib.blake2b(session, digest_size=8, key=_key(organization_id))
     if not session:
-        return 0
-    return int.from_bytes(hashlib.blake2b(session, digest_size=8, key=_key(organization_id)).digest(), "big") or 1
+        messages = start.chat.messages
+        if not any(message.role == "assistant" for message in messages):
+            return 0
+        for message in messages:
+            whole.update(message.role.encode() + _PART + _beginning(message.content) + _END)
+            if message.role == "user":
+                break
+    return int.from_bytes(whole.digest(), "big") or 1
 
 
 def _key(organization_id: str) -> bytes:

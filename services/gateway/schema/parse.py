@@ -31,17 +31,7 @@ MAX_FAULTS = 100
 
 def parse(model_type: type[M], body: bytes, content_type: bytes | None) -> M:
     """Make a request of a whole body. Raises `ApiError` for the first thing that is wrong with it."""
-    check_content_type(content_type)
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise request_errors.not_json(_hint(body, error)) from None
-    if not isinstance(document, dict):
-        raise request_errors.not_json("The body must be a JSON object.")
-    if b"\\u0000" in body and b"\\u0000" in body.replace(rb"\\", b""):
-        raise request_errors.not_json("The character U+0000 is not allowed in strings.")
-    if len(body) > LARGE_BYTES and _is_bulky(document):
-        raise request_errors.not_json(f"The body holds more than {MAX_VALUES} values.")
+    document = read_object(body, content_type)
     fields = model_type.__pydantic_fields__
     if len(document) > len(fields):
         raise request_errors.unknown_parameter(next(name for name in document if name not in fields))
@@ -50,9 +40,25 @@ def parse(model_type: type[M], body: bytes, content_type: bytes | None) -> M:
     except ValidationError as error:
         if error.error_count() > MAX_FAULTS:
             raise request_errors.too_many_faults(error.error_count()) from None
-        fault = translate.first_fault(document, error)
+        fault = translate.first_fault(document, error.errors(include_url=False, include_input=True))
         raise (older_error if model_type is EmbeddingRequest else translate.to_api_error)(fault) from None
     return request
+
+
+def read_object(body: bytes, content_type: bytes | None) -> dict[str, Any]:
+    """Make a JSON object of a whole body. Raises `ApiError` when it is none, or one that no correct client sends."""
+    check_content_type(content_type)
+    try:
+        document: Any = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise request_errors.not_json(_hint(body, error)) from None
+    if not isinstance(document, dict):
+        raise request_errors.not_json("The body must be a JSON object.")
+    if b"\\u0000" in body and b"\\u0000" in body.replace(rb"\\", b""):
+        raise request_errors.not_json("The character U+0000 is not allowed in strings.")
+    if len(body) > LARGE_BYTES and _is_bulky(document):
+        raise request_errors.not_json(f"The body holds more than {MAX_VALUES} values.")
+    return document
 
 
 def check_content_type(content_type: bytes | None) -> None:

@@ -7,12 +7,12 @@ with no text of pydantic's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from pydantic_core import ErrorDetails, ValidationError
+from pydantic_core import ErrorDetails
 
 from services.gateway import request_errors
 from services.gateway.api_error import ApiError
@@ -52,10 +52,9 @@ class Fault:
         return self.path.count(".") + self.path.count("[")
 
 
-def first_fault(body: Any, error: ValidationError) -> Fault:
+def first_fault(body: Any, errors: Iterable[ErrorDetails]) -> Fault:
     """Choose the fault to mend first: an absent model, an unknown parameter, an absent one, the first wrong one."""
-    faults = [_fault(body, details) for details in error.errors(include_url=False, include_input=True)]
-    return min(faults, key=_rank)
+    return min((_fault(body, details) for details in errors), key=_rank)
 
 
 def _rank(fault: Fault) -> int:
@@ -228,6 +227,9 @@ _ROWS: Mapping[str, Callable[[Fault], ApiError]] = {
     "bool_type": _wrong_type("a boolean"),
     "int_type": _not_an_integer,
     "int_from_float": _not_an_integer,
+    "int_parsing": _not_an_integer,
+    "int_parsing_size": _not_an_integer,
+    "bool_parsing": _wrong_type("a boolean"),
     "float_type": _wrong_type("a decimal"),
     "list_type": _not_a_list,
     "dict_type": _wrong_type("an object"),

@@ -12,7 +12,7 @@ local WINDOW_MS = 60000
 local MOST_UNITS = 1e15
 local LONGEST_MS = 30 * 86400000
 local MOST_MARKS = 16
-local PENALTY = WINDOW_MS / 100
+local PENALTY = WINDOW_MS / 1000
 local NEVER = -1
 local UNKNOWN = -2
 
@@ -114,7 +114,7 @@ local function give_back(meter, event, units)
   meter.units = meter.units - given
 end
 
--- Charges a refused request its hundredth of a unit. The level stays within the cap: who hammers waits, and no longer
+-- Charges a refused request its thousandth of a unit. The level stays within the cap: who hammers waits, and no longer
 -- than for the next unit.
 local function penalize(meter)
   if meter.units >= meter.cap then return end

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 
@@ -328,6 +329,8 @@ class Peers:
     inference: Inference = field(default_factory=Inference)
     spare: Inference = field(default_factory=Inference)
     servers: dict[str, grpc.aio.Server] = field(default_factory=dict)
+    beside: dict[str, list[tuple[object, Callable[..., None]]]] = field(default_factory=dict)
+    """Other services on the same sockets, with what registers them."""
 
     NAMES = ("auth", "ratelimit", "router", "moderation", "billing", "inference", "spare")
 
@@ -337,7 +340,11 @@ class Peers:
     async def start(self, name: str) -> None:
         servicer = getattr(self, name)
         server = self.servers[name] = grpc.aio.server()
-        ADDERS[type(servicer)](servicer, server)
+        for kind, add in ADDERS.items():
+            if isinstance(servicer, kind):
+                add(servicer, server)
+        for more, add in self.beside.get(name, ()):
+            add(more, server)
         server.add_insecure_port(self.address(name))
         await server.start()
 
@@ -346,8 +353,8 @@ class Peers:
 
 
 @contextlib.asynccontextmanager
-async def peers(folder: Path) -> AsyncIterator[Peers]:
-    made = Peers(folder)
+async def peers(folder: Path, **others: Any) -> AsyncIterator[Peers]:
+    made = Peers(folder, **others)
     made.router.replicas = {name: made.address(name) for name in ("inference", "spare")}
     for name in Peers.NAMES:
         await made.start(name)

@@ -9,8 +9,10 @@ import pytest
 from capstan.auth.v1 import auth_pb2
 from capstan.billing.v1 import billing_pb2
 from capstan.router.v1 import router_pb2
+from chassis.clock import ManualClock
 from chassis.testing import running
 from services.gateway.app import build
+from services.gateway.estimate import prompt_tokens
 from tests.integration.gateway.client import Client, error, eventually
 from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, settings
 
@@ -270,6 +272,43 @@ async def test_without_ratelimit_the_gateway_goes_by_its_own_meters_and_tells_of
             await asyncio.sleep(0.05)
     debt = next(made for name, made in scripted.ratelimit.reserved.items() if name.startswith("debt_"))
     assert {charge.dimension: charge.cost for charge in debt}[1] in (1, 2)
+
+
+async def test_every_limit_of_the_principal_is_charged_as_it_says(client: Client, scripted: Peers) -> None:
+    [limit] = scripted.auth.principal.rate_limits
+    limit.requests_per_day, limit.tokens_per_day, limit.concurrent_requests = 1000, 100_000, 9
+    limit.burst_percent = 50
+    scripted.auth.principal.rate_limits.add(
+        scope=auth_pb2.LIMIT_SCOPE_KEY, model=MODEL, requests_per_minute=7, shadow=True, count_rejected=False
+    )
+    answer = await client.post("/v1/chat/completions", ASK)
+    [charges] = scripted.ratelimit.reserved.values()
+    assert [(one.dimension, one.subject_id, one.limit, one.burst_percent, one.shadow) for one in charges] == [
+        (1, "proj_1", 100, 50, False),
+        (2, "proj_1", 10_000, 50, False),
+        (3, "proj_1", 1000, 50, False),
+        (4, "proj_1", 100_000, 50, False),
+        (5, "proj_1", 9, 50, False),
+        (1, "key_1", 7, 100, True),
+    ]
+    assert [one.count_rejected for one in charges] == [True, *[False] * 5]
+    assert answer.headers["x-ratelimit-limit-requests"] == "100"  # and not the shadow's 7
+
+
+async def test_a_long_answer_is_renewed_with_what_it_has_used(scripted: Peers) -> None:
+    clock = ManualClock()
+    scripted.inference.after = "wait"
+    async with running("gateway", build, settings(scripted), clock=clock):
+        client = Client(scripted.folder / "http.sock", KEY)
+        asking = asyncio.create_task(client.post("/v1/chat/completions", ASK))
+        await eventually(lambda: scripted.inference.started)
+        [request_id] = scripted.ratelimit.reserved
+        async with asyncio.timeout(10):
+            while scripted.ratelimit.renewed.get(request_id, 0) < prompt_tokens(len("Say hello"), 1) + 3:
+                await clock.advance(10)
+                await asyncio.sleep(0.01)
+        scripted.inference.go_on.set()
+        assert (await asking).status == 200
 
 
 async def test_a_limit_that_must_not_go_on_without_ratelimit_is_a_503(client: Client, scripted: Peers) -> None:

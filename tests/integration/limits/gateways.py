@@ -36,12 +36,10 @@ class Gateway:
         self.limiter = limiter
         self._registry = registry
 
-    async def reserve(
-        self, who: Caller, tokens: int = 1, *budgets: Budget, name: str = "", hold_s: float = 900.0
-    ) -> tuple[str, list[Meter]]:
+    async def reserve(self, who: Caller, tokens: int = 1, *budgets: Budget, name: str = "") -> tuple[str, list[Meter]]:
         """Answers the request's id and how the meters stand. Raises what the limiter raises."""
         name = name or f"req_{next(self._numbers)}"
-        return name, await self.limiter.reserve(name, who, "m", tokens, budgets, hold_s)
+        return name, await self.limiter.reserve(name, who, "m", tokens, budgets)
 
     async def end(self, name: str, tokens: int, amount_nanousd: int = 0) -> None:
         told = self.limiter.ended(Settlement(name, ORGANIZATION, tokens, amount_nanousd))

@@ -36,7 +36,7 @@ class Played:
     async def begin(self) -> None:
         """Empty the meters."""
         await self.valkey.command("FLUSHDB")
-        await set_clock(self.valkey, int(self.clock.now() * 1000))
+        await set_clock(self.valkey, round(self.clock.now() * 1000))
 
     async def wait(self, ms: int) -> None:
         """Let time pass."""

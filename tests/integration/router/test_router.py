@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import ssl
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,6 +20,7 @@ from chassis.rpc_client import call, connect
 from chassis.testing import running
 from services.router.app import build
 from services.router.settings import ReplicaAddress, Settings
+from tests.certificates import Authority
 from tests.integration.router.replica import ScriptedReplica, serving
 
 GENERATE = router_pb2.MODEL_KIND_GENERATE
@@ -366,3 +369,36 @@ async def test_a_failure_of_what_another_router_placed_counts_by_the_replicas_na
         item = router_pb2.ReleaseItem(request_id="req_far", outcome=UNREACHABLE, replica_id="chat-0")
         await call(desk._stub.Release, router_pb2.ReleaseRequest(items=[item]), timeout_s=5, peer="router")
         await desk.ready("chat", 0)
+
+
+async def test_the_demand_for_a_model_without_replicas_is_served_to_autoscalers(folder: Path) -> None:
+    authority = Authority()
+    ours, theirs = (
+        authority.issue(folder / "router", "localhost"),
+        authority.issue(folder / "aggregator", "front-proxy"),
+    )
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    served = settings(
+        folder,
+        "chat-0",
+        expected_models={"chat": "generate"},
+        metrics_listen=f"127.0.0.1:{port}",
+        metrics_certificate=ours / "tls.crt",
+        metrics_key=ours / "tls.key",
+        metrics_client_ca=ours / "ca.crt",
+    )
+    async with router(served) as desk:
+        waiting = asyncio.create_task(queued(desk, "req_1", 5, completion_tokens=256 * 1024 - 10))
+        await eventually(lambda: shows(desk, 'capstan_router_model_demand{model="chat"} 1.0'))
+        url = f"https://localhost:{port}/apis/external.metrics.k8s.io/v1beta1/namespaces/default/capstan_model_demand"
+        trusting = ssl.create_default_context(cafile=ours / "ca.crt")
+        async with httpx.AsyncClient(verify=trusting, trust_env=False) as stranger:
+            with pytest.raises(httpx.TransportError):
+                await stranger.get(url)
+        trusting.load_cert_chain(theirs / "tls.crt", theirs / "tls.key")
+        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+            answer = await client.get(url, params={"labelSelector": "model=chat"})
+        assert [item["value"] for item in answer.json()["items"]] == ["1000m"]
+        waiting.cancel()

@@ -91,3 +91,23 @@ async def test_a_service_that_stops_ends_all_streams_and_takes_none(ears: Ears) 
     ears.changes.set_following(True)
     with pytest.raises(CapstanError), ears.changes.subscription():
         pass
+
+
+async def test_a_call_knows_when_all_that_it_changed_was_heard(ears: Ears) -> None:
+    assert parse("call:1") == Change(call_id="1")
+    with ears.changes.subscription() as subscription, ears.changes.expected("1") as heard:
+        ears.changes.publish(of_key("key_1"))
+        ears.changes.publish(parse("call:2"))
+        assert not heard.is_set()
+        ears.changes.publish(parse("call:1"))
+        assert heard.is_set()
+        assert await subscription.next() == of_key("key_1")  # whose call it was is nobody's to know
+    ears.changes.publish(parse("call:1"))
+
+
+async def test_a_call_does_not_wait_for_what_cannot_be_heard(ears: Ears) -> None:
+    with ears.changes.expected("1") as heard:
+        ears.changes.set_following(False)
+        assert heard.is_set()
+    with ears.changes.expected("2") as heard:
+        assert heard.is_set()

@@ -411,6 +411,11 @@ def test_jitter_spreads_retries_upward_only(reason: Reason, hint: str, least: in
         assert int(headers[b"retry-after"]) == -(-expected // 1000)
 
 
+def test_who_has_a_limit_alone_hears_the_exact_wait() -> None:
+    headers = dict(told(Reason.RATE_LIMITED, jitter=1.0, scope="key", retry_after_ms="10000").headers)
+    assert headers[b"retry-after-ms"] == b"10000"
+
+
 @pytest.mark.parametrize("reason", [Reason.QUOTA_EXHAUSTED, Reason.REQUEST_TOO_LARGE_FOR_LIMIT, Reason.OBJECT_CONFLICT])
 def test_what_waiting_cannot_mend_tells_the_sdk_not_to_retry(reason: Reason) -> None:
     assert told(reason).headers == ((b"x-should-retry", b"false"),)

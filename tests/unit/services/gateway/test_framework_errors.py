@@ -87,8 +87,22 @@ async def test_a_wrong_method_is_told_those_of_all_routes_there() -> None:
 @pytest.mark.parametrize(
     ("method", "path", "query", "expected"),
     [
-        ("GET", "/things/a", b"limit=0", error("Invalid 'limit': the value is not valid.", "invalid_value", "limit")),
-        ("GET", "/things/a", b"limit=x", error("Invalid 'limit': the value is not valid.", "invalid_value", "limit")),
+        (
+            "GET",
+            "/things/a",
+            b"limit=0",
+            error(
+                "Invalid 'limit': integer below minimum value. Expected a value >= 1, but got 0 instead.",
+                "integer_below_min_value",
+                "limit",
+            ),
+        ),
+        (
+            "GET",
+            "/things/a",
+            b"limit=x",
+            error("Invalid type for 'limit': expected an integer, but got a string instead.", "invalid_type", "limit"),
+        ),
         ("POST", "/things", b"", error("Missing required parameter: 'name'.", "missing_required_parameter", "name")),
     ],
 )

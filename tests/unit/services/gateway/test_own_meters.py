@@ -229,6 +229,7 @@ def test_memory_says_nothing_of_what_it_does_not_know_for_certain() -> None:
     )  # 61 drained, one fits
     over.learn([Standing(RPM, 0, 60_000), Standing(TPM, 0, 60_000)], 5000)
     over.settled([RPM, TPM])
+    assert refused(over, RPM, replace(TPM, cost=6001), now_ms=5000) is None  # too large, which waiting never mends
     assert refused(over, RPM, TPM, now_ms=5000) is None  # what tokens are left is not known
     assert refused(over, RPM, now_ms=5000) is not None
 

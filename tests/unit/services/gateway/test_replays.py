@@ -1,22 +1,18 @@
 """What is kept for clients that ask again."""
 
 import asyncio
-from dataclasses import dataclass
 
 import pytest
 
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
+from services.gateway.answer import Whole
 from services.gateway.api_error import ApiError
 from services.gateway.caller import Caller
 from services.gateway.replays import OVERHEAD_BYTES, Replays
+from tests.unit.services.gateway.shared_answers import Book, claims, settled
 
 DAY_S = 86_400.0
-
-
-@dataclass(frozen=True)
-class Said:
-    body: bytes
 
 
 def caller(organization: str = "org-1", project: str = "proj_1") -> Caller:
@@ -33,16 +29,17 @@ class Work:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def __call__(self) -> Said:
+    async def __call__(self) -> Whole:
         self.count += 1
         await self.gate.wait()
         if self.failure is not None:
             raise self.failure
-        return Said(self.body)
+        return Whole(self.body)
 
 
 def replays(clock: ManualClock, max_bytes: int = 10**6) -> Replays:
-    return Replays(clock.monotonic, max_bytes=max_bytes)
+    """One gateway alone, with nobody to ask: what several know of each other, `test_claims` tests."""
+    return Replays(clock.monotonic, claims(Book(clock, away=True), clock), max_bytes=max_bytes)
 
 
 @pytest.fixture
@@ -54,7 +51,7 @@ async def test_the_second_time_the_first_answer_is_told(clock: ManualClock) -> N
     kept, work = replays(clock), Work()
     first = await kept.answer(caller(), "k", b"body", work)
     second = await kept.answer(caller(), "k", b"body", work)
-    assert (first, second) == ((Said(b"done"), False), (Said(b"done"), True))
+    assert (first, second) == ((Whole(b"done"), False), (Whole(b"done"), True))
     assert work.count == 1
 
 
@@ -62,7 +59,7 @@ async def test_who_asks_meanwhile_waits_for_the_same_work(clock: ManualClock) ->
     kept, work = replays(clock), Work()
     work.gate.clear()
     asking = [asyncio.ensure_future(kept.answer(caller(), "k", b"body", work)) for _ in range(5)]
-    await asyncio.sleep(0)
+    await settled()
     work.gate.set()
     answers = await asyncio.gather(*asking)
     assert sorted(replayed for _, replayed in answers) == [False, True, True, True, True]
@@ -73,11 +70,11 @@ async def test_work_goes_on_when_who_asked_for_it_leaves(clock: ManualClock) -> 
     kept, work = replays(clock), Work()
     work.gate.clear()
     asking = asyncio.ensure_future(kept.answer(caller(), "k", b"body", work))
-    await asyncio.sleep(0)
+    await settled()
     asking.cancel()
     await asyncio.wait([asking])
     work.gate.set()
-    assert await kept.answer(caller(), "k", b"body", work) == (Said(b"done"), True)
+    assert await kept.answer(caller(), "k", b"body", work) == (Whole(b"done"), True)
     assert work.count == 1
 
 
@@ -99,7 +96,7 @@ async def test_a_failure_that_charged_nothing_frees_the_key(clock: ManualClock, 
         await kept.answer(caller(), "k", b"body", work)
     assert kept.size_bytes == 0
     work.failure = None
-    assert await kept.answer(caller(), "k", b"another", work) == (Said(b"done"), False)
+    assert await kept.answer(caller(), "k", b"another", work) == (Whole(b"done"), False)
 
 
 async def test_a_failure_that_may_have_charged_something_is_the_answer(clock: ManualClock) -> None:
@@ -146,12 +143,14 @@ async def test_an_answer_that_is_too_large_is_told_once(clock: ManualClock) -> N
 
 async def test_a_stream_begins_once_unless_it_failed_to_begin(clock: ManualClock) -> None:
     kept = replays(clock)
-    with pytest.raises(RuntimeError), kept.used_up(caller(), "k", b"body"):
-        raise RuntimeError
-    with kept.used_up(caller(), "k", b"body"):
+    with pytest.raises(RuntimeError):
+        async with kept.used_up(caller(), "k", b"body"):
+            raise RuntimeError
+    async with kept.used_up(caller(), "k", b"body"):
         pass
-    with pytest.raises(ApiError) as refusal, kept.used_up(caller(), "k", b"body"):
-        pass
+    with pytest.raises(ApiError) as refusal:
+        async with kept.used_up(caller(), "k", b"body"):
+            pass
     assert refusal.value.status == 409
 
 
@@ -159,7 +158,7 @@ async def test_what_runs_for_nobody_ends_with_the_gateway(clock: ManualClock) ->
     kept, work = replays(clock), Work()
     work.gate.clear()
     asking = asyncio.ensure_future(kept.answer(caller(), "k", b"body", work))
-    await asyncio.sleep(0)
+    await settled()
     asking.cancel()
     await asyncio.wait([asking])
     await kept.close()

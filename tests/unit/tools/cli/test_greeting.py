@@ -11,7 +11,8 @@ from tools.cli.greeting import Greeting
 
 
 def greeting(key: str = "sk-proj-abc") -> Greeting:
-    return Greeting("http://127.0.0.1:8000/v1", key, Path("/d/secrets/first_api_key"), "capstan-demo", "capstan", 12.3)
+    kept, admin = Path("/d/secrets/first_api_key"), "http://127.0.0.1:8900/v1"
+    return Greeting("http://127.0.0.1:8000/v1", key, kept, "capstan-demo", admin, "capstan", 12.3)
 
 
 def snippet(text: str) -> str:
@@ -59,3 +60,9 @@ def test_the_curl_line_is_one_command_with_a_json_body(key: str) -> None:
 
 def test_it_says_how_long_it_took() -> None:
     assert "after 12 s" in greeting().text()
+
+
+def test_the_address_of_the_admin_api_is_one_line() -> None:
+    lines = [line for line in greeting().text().splitlines() if "http://127.0.0.1:8900/v1" in line]
+    assert len(lines) == 1
+    assert "Admin API" in lines[0]

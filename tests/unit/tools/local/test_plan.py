@@ -48,3 +48,16 @@ def test_an_address_of_another_machine_is_one_sentence() -> None:
 
 def test_the_state_file_shows_nothing_secret_of_a_plan() -> None:
     assert "environment" not in Plan(Path("/d"), "m", environment={"SECRET": "x"}).public()
+
+
+@pytest.mark.parametrize(
+    ("plan", "url"),
+    [
+        (Plan(Path("/d"), "m"), "http://127.0.0.1:8900/v1"),
+        (Plan(Path("/d"), "m", host="0.0.0.0", port=8001), "http://127.0.0.1:8901/v1"),
+        (Plan(Path("/d"), "m", port=65000), "http://127.0.0.1:64100/v1"),
+        (Plan(Path("/d"), "m", admin_port=9001), "http://127.0.0.1:9001/v1"),
+    ],
+)
+def test_the_admin_api_is_beside_the_api_and_only_on_this_machine(plan: Plan, url: str) -> None:
+    assert plan.admin_url == url

@@ -62,10 +62,10 @@ def test_the_router_is_told_of_every_engine(layout: Layout) -> None:
     assert {replica["id"] for replica in json.loads(router.settings["REPLICAS"])} == engines
 
 
-def test_only_the_gateway_listens_on_a_port(layout: Layout) -> None:
+def test_only_the_gateway_listens_on_ports(layout: Layout) -> None:
     units = assembly.units(layout.plan, layout.folder, LIFELINE)
     ports = {name for unit in units for name, value in unit.environment.items() if value.startswith("127.0.0.1:")}
-    assert ports == {"CAPSTAN_GATEWAY_HTTP_LISTEN"}
+    assert ports == {"CAPSTAN_GATEWAY_HTTP_LISTEN", "CAPSTAN_GATEWAY_ADMIN_LISTEN"}
 
 
 def test_what_a_unit_waits_for_exists_and_comes_before_it(layout: Layout) -> None:
@@ -116,6 +116,12 @@ def test_the_plan_has_the_last_word(layout: Layout, monkeypatch: pytest.MonkeyPa
     plan = Plan(layout.folder.root, str(DEMO_MODEL), environment={"CAPSTAN_RATELIMIT_LOG_LEVEL": "ERROR"})
     units = {unit.name: unit for unit in assembly.units(plan, layout.folder, LIFELINE)}
     assert units["ratelimit"].environment["CAPSTAN_RATELIMIT_LOG_LEVEL"] == "ERROR"
+
+
+def test_names_in_everybodys_samples_stand_for_what_runs_here(layout: Layout) -> None:
+    aliases = json.loads(roster.router_settings(layout)["ALIASES"])
+    assert {aliases[name] for name in ("gpt-4o", "gpt-4", "gpt-3.5-turbo")} == {DEMO_NAME}
+    assert aliases["text-embedding-3-small"] == roster.EMBEDDING_NAME
 
 
 def test_clients_ask_for_a_model_by_its_folders_name(tmp_path: Path) -> None:

@@ -67,6 +67,16 @@ def test_an_operation_that_openai_does_not_have_is_not_scored() -> None:
     assert (comparison.scores, comparison.own) == ((), (("post", "/things"),))
 
 
+def test_what_only_we_have_is_named() -> None:
+    assert "`POST /v1/things`" in render(compare(document({}, {}, path="/others"), document({}, {}))).splitlines()[-1]
+
+
+def test_arrays_and_maps_in_a_query_are_one_parameter_however_they_are_spelt() -> None:
+    made = document({}, {})
+    operation = {"parameters": [{"name": "ids[]"}, {"name": "at[gt]"}, {"name": "at[lt]"}, {"name": "limit"}]}
+    assert made.parameters(operation) == {"ids", "at", "limit"}
+
+
 def test_a_share_of_nothing_is_nothing() -> None:
     assert Share(frozenset(), frozenset()).present == 0
 

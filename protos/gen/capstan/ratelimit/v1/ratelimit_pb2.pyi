@@ -163,7 +163,7 @@ class Charge(_message.Message):
     burst_percent: _builtins.int
     """How much of a minute's limit may come at once, 1 to 100 percent of it. Unset (0): 100. Of no meaning for others."""
     count_rejected: _builtins.bool
-    """A refused request counts too, with a hundredth of a unit. Only for requests per minute. Unset: false."""
+    """A refused request counts too, with a thousandth of a unit. Only for requests per minute. Unset: false."""
     @_builtins.property
     def budget(self) -> Global___Budget:
         """Required for money, of no meaning for others."""

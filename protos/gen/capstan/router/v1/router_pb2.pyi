@@ -166,7 +166,7 @@ class PlaceItem(_message.Message):
     organization_id: _builtins.str
     """Who asks, for fairness in the queue; empty: all such requests are one tenant's."""
     session_hash: _builtins.int
-    """Hash of the client's name for its session; 0: it gave none."""
+    """Hash of the client's name for its session or, without one, of how a conversation under way began; 0: neither."""
     adapter: _builtins.str
     """Adapter that must be applied; empty: the base model."""
     service_class: Global___ServiceClass.ValueType

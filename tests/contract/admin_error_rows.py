@@ -1,0 +1,117 @@
+"""The rows of `test_admin_errors`: one request each, and how it is refused. `{project}` is a project that there is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+PROJECT = "/v1/organization/projects/{project}"
+LIMIT = f"{PROJECT}/rate_limits/rl-capstan-demo"
+KEYS = f"{PROJECT}/api_keys"
+DENY_ONE = {"mode": "deny_list", "model_ids": [1]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A request and its refusal."""
+
+    method: str
+    path: str
+    body: Any
+    status: int
+    code: str | None
+    param: str | None
+    message: str | None = None
+    """Whole; None: whatever it says."""
+
+
+def missing(path: str, name: str, body: Any = None) -> Row:
+    text = f"Missing required parameter: '{name}'."
+    return Row("POST", path, body or {}, 400, "missing_required_parameter", name, text)
+
+
+def gone(method: str, path: str, kind: str, object_id: str, body: Any = None) -> Row:
+    return Row(method, path, body, 404, None, "id", f"No such {kind} object: {object_id}")
+
+
+ROWS = [
+    missing("/v1/organization/projects", "name"),
+    missing(f"{PROJECT}/service_accounts", "name"),
+    missing(KEYS, "name"),
+    missing(f"{PROJECT}/users", "role"),
+    missing(f"{PROJECT}/users", "user_id", {"role": "member"}),
+    missing(f"{PROJECT}/model_permissions", "mode"),
+    missing(f"{PROJECT}/groups", "group_id"),
+    missing("/v1/organization/invites", "email"),
+    missing("/v1/organization/groups", "name"),
+    missing("/v1/organization/roles", "role_name"),
+    missing("/v1/organization/admin_api_keys", "name"),
+    missing("/v1/organizations", "name"),
+    Row(
+        "POST",
+        f"{PROJECT}/users",
+        {"role": "king", "user_id": "user-1"},
+        400,
+        "invalid_value",
+        "role",
+        "Invalid value: 'king'. Supported values are: 'owner' and 'member'.",
+    ),
+    Row("POST", f"{PROJECT}/model_permissions", {"mode": "x", "model_ids": []}, 400, "invalid_value", "mode"),
+    Row(
+        "POST",
+        f"{PROJECT}/model_permissions",
+        {"mode": "deny_list", "model_ids": [1]},
+        400,
+        "invalid_type",
+        "model_ids[0]",
+    ),
+    Row("POST", f"{PROJECT}/model_permissions", {"mode": "allow_list", "model_ids": []}, 400, None, "model_ids"),
+    Row("POST", LIMIT, {"max_requests_per_1_minute": -1}, 400, "integer_below_min_value", "max_requests_per_1_minute"),
+    Row("POST", LIMIT, {"max_requests_per_1_minute": 1.5}, 400, "invalid_type", "max_requests_per_1_minute"),
+    Row(
+        "POST", LIMIT, {"max_requests_per_1_minute": 2**53}, 400, "integer_above_max_value", "max_requests_per_1_minute"
+    ),
+    Row("POST", LIMIT, {"max_images_per_1_minute": 5}, 400, "invalid_type", "max_images_per_1_minute"),
+    Row("POST", LIMIT, {"burst_percent": 0}, 400, "integer_below_min_value", "burst_percent"),
+    Row("POST", LIMIT, {"rpm": 5}, 400, "unknown_parameter", "rpm"),
+    Row(
+        "POST",
+        KEYS,
+        {"name": "a", "scopes": ["NO SUCH"]},
+        400,
+        "invalid_value",
+        "scopes",
+        "Invalid 'scopes': it must be \"*\" or at most 64 words like model.request.",
+    ),
+    Row("POST", KEYS, {"name": "a", "allowed_ips": ["300.1.1.1"]}, 400, None, "allowed_ips"),
+    Row("POST", KEYS, {"name": "a", "expires_in_seconds": 0}, 400, "integer_below_min_value", "expires_in_seconds"),
+    Row("POST", KEYS, {"name": "a", "expires_in_seconds": 10**9}, 400, "integer_above_max_value", "expires_in_seconds"),
+    Row("POST", "/v1/organization/admin_api_keys", {"name": ""}, 400, "empty_string", "name"),
+    Row("POST", "/v1/organization/invites", {"email": "nobody", "role": "reader"}, 400, None, "email"),
+    Row("POST", "/v1/organization/invites", {"email": "a@b.c", "role": "member"}, 400, "invalid_value", "role"),
+    Row("POST", "/v1/organization/roles", {"role_name": "a", "permissions": []}, 400, "empty_array", "permissions"),
+    Row("POST", "/v1/organization/users/user-none", {"role_id": "role-1"}, 400, "invalid_type", "role_id"),
+    gone("GET", "/v1/organization/projects/proj_none", "Project", "proj_none"),
+    gone("POST", "/v1/organization/projects/proj_none", "Project", "proj_none", {"name": "a"}),
+    gone("POST", "/v1/organization/projects/proj_none/archive", "Project", "proj_none"),
+    gone("GET", "/v1/organization/projects/proj_none/api_keys", "Project", "proj_none"),
+    gone("GET", "/v1/organization/projects/proj_none/rate_limits", "Project", "proj_none"),
+    gone("GET", "/v1/organization/admin_api_keys/key_none", "Admin key", "key_none"),
+    gone("DELETE", f"{KEYS}/key_none", "Key", "key_none"),
+    gone("GET", "/v1/organization/users/user-none", "User", "user-none"),
+    gone("GET", "/v1/organization/invites/invite-none", "Invite", "invite-none"),
+    gone("GET", "/v1/organization/groups/group_none", "Group", "group_none"),
+    gone("GET", "/v1/organization/roles/role-none", "Role", "role-none"),
+    Row("GET", "/v1/organization/projects?limit=0", None, 400, "integer_below_min_value", "limit"),
+    Row("GET", "/v1/organization/projects?limit=101", None, 400, "integer_above_max_value", "limit"),
+    Row("GET", "/v1/organization/groups?limit=1001", None, 400, "integer_above_max_value", "limit"),
+    Row("GET", "/v1/organization/groups?order=up", None, 400, "invalid_value", "order"),
+    Row("GET", "/v1/organization/audit_logs?effective_at[gt]=soon", None, 400, "invalid_type", "effective_at[gt]"),
+    Row("GET", f"{KEYS}?owner_project_access=perhaps", None, 400, "invalid_value", "owner_project_access"),
+    Row("GET", "/v1/organization/certificates", None, 404, "not_served", None),
+    Row("GET", f"{PROJECT}/hosted_tool_permissions", None, 404, "not_served", None),
+    Row("GET", "/v1/organization/external_keys/ek_1", None, 404, "not_served", None),
+    Row("GET", "/v1/organization/data_retention", None, 404, "not_served", None),
+    Row("GET", "/v1/organization/projects/", None, 404, "unknown_url", None),
+    Row("PATCH", PROJECT, {}, 405, "method_not_supported", None),
+]

@@ -1,0 +1,107 @@
+"""`Idempotency-Key` with two gateways and a real ratelimit between them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+import pytest
+
+from chassis.testing import Running, running
+from services.gateway.app import build
+from services.ratelimit.app import build as build_ratelimit
+from services.ratelimit.settings import Settings as RatelimitSettings
+from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.scripted import KEY, MODEL, Peers, settings
+
+ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
+CHAT = "/v1/chat/completions"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two gateways."""
+
+    one: Client
+    other: Client
+    ratelimit: Running
+    first: Running
+
+    @property
+    def both(self) -> tuple[Client, Client]:
+        return self.one, self.other
+
+
+@pytest.fixture
+async def pair(scripted: Peers, valkey_url: str) -> AsyncIterator[Pair]:
+    unhurried = RatelimitSettings(valkey_url=valkey_url, valkey_timeout_s=5.0)
+    async with AsyncExitStack() as stack:
+        ratelimit = await stack.enter_async_context(running("ratelimit", build_ratelimit, unhurried))
+        clients, gateways = [], []
+        for name in ("one", "other"):
+            socket = scripted.folder / f"{name}.sock"
+            its_own = {
+                "ratelimit_address": ratelimit.address,
+                "http_listen": f"unix:{socket}",
+                "journal_path": scripted.folder / f"{name}.db",
+            }
+            told = settings(scripted, ratelimit_timeout_s=5.0, default_completion_tokens=16).model_copy(update=its_own)
+            gateways.append(await stack.enter_async_context(running("gateway", build, told)))
+            clients.append(Client(socket, KEY))
+        yield Pair(clients[0], clients[1], ratelimit, gateways[0])
+
+
+async def test_fifty_at_once_over_two_gateways_are_done_and_billed_once(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-50"}
+    scripted.inference.after = "wait"
+    asking = [asyncio.ensure_future(pair.both[i % 2].post(CHAT, ASK, headers=keyed)) for i in range(50)]
+    await eventually(lambda: scripted.inference.started)
+    scripted.inference.go_on.set()
+    answers = await asyncio.gather(*asking)
+    assert {answer.status for answer in answers} == {200}
+    assert len({answer.body for answer in answers}) == 1
+    (paid,) = [answer.headers["x-request-id"] for answer in answers if "idempotent-replayed" not in answer.headers]
+    assert len(scripted.inference.started) == 1
+    await eventually(lambda: scripted.billing.events)
+    assert set(scripted.billing.events) == {paid}
+
+
+async def test_the_other_gateway_tells_the_answer_as_it_was(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-8"}
+    first = await pair.one.post(CHAT, ASK, headers=keyed)
+    again = await pair.other.post(CHAT, ASK, headers=keyed)
+    assert (again.status, again.body, again.headers["idempotent-replayed"]) == (200, first.body, "true")
+    assert again.headers["openai-organization"] == first.headers["openai-organization"]
+    assert again.headers["x-request-id"] != first.headers["x-request-id"]
+    assert "x-ratelimit-remaining-requests" not in again.headers
+    changed = await pair.other.post(CHAT, ASK | {"seed": 1}, headers=keyed)
+    assert error(changed)[::3] == (400, "idempotency_key_reused")
+    assert len(scripted.inference.started) == 1
+
+
+async def test_the_answer_outlives_the_gateway_that_gave_it(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-9"}
+    first = await pair.one.post(CHAT, ASK, headers=keyed)
+    pair.first.stop.ask()
+    again = await pair.other.post(CHAT, ASK, headers=keyed)
+    assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
+    assert len(scripted.inference.started) == 1
+
+
+async def test_a_stream_begins_once(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-10"}
+    assert (await pair.one.post(CHAT, ASK | {"stream": True}, headers=keyed)).status == 200
+    again = await pair.other.post(CHAT, ASK | {"stream": True}, headers=keyed)
+    assert error(again)[::3] == (409, "idempotency_key_used")
+    assert len(scripted.inference.started) == 1
+
+
+async def test_what_failed_at_one_may_be_made_at_the_other(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-11"}
+    scripted.inference.before = scripted.spare.before = "fail"
+    assert (await pair.one.post(CHAT, ASK, headers=keyed)).status == 500
+    scripted.inference.before = scripted.spare.before = ""
+    answer = await pair.other.post(CHAT, ASK, headers=keyed)
+    assert (answer.status, "idempotent-replayed" in answer.headers) == (200, False)
