@@ -49,7 +49,7 @@ async def main():
         print(row["nspname"])
 asyncio.run(main())
 """
-LOSS = "DELETE FROM auth.keys"
+LOSS = "DROP SCHEMA auth CASCADE"
 
 
 def secrets(cluster: Cluster) -> dict[str, Any]:
@@ -205,7 +205,7 @@ def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:
     writers = [f"deployment/{RELEASE}-{name}" for name in ("auth", "billing", "jobs")]
     with cluster.times.of("backup, loss, restore"):
         database(cluster, "pg_dump", "--format custom --file /tmp/capstan.dump capstan")
-        assert database(cluster, "psql", f"--dbname capstan -c '{LOSS}'").strip() == "DELETE 1"
+        assert database(cluster, "psql", f"--dbname capstan -c '{LOSS}'").strip() == "DROP SCHEMA"
         cluster.kubectl("scale", *writers, "--replicas", "0")
         cluster.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=auth", "--timeout=300s")
         database(cluster, "pg_restore", "--dbname capstan --clean --if-exists /tmp/capstan.dump")
