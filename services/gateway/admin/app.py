@@ -30,6 +30,7 @@ from services.gateway.admin import (
     rate_limits,
     roles,
     service_accounts,
+    usage,
     users,
 )
 from services.gateway.admin.office import Office, unstaffed
@@ -59,6 +60,7 @@ ROUTERS: Sequence[Callable[[Office], APIRouter]] = (
     admin_keys.router,
     audit_logs.router,
     organizations.router,
+    usage.router,
 )
 """A module per noun."""
 

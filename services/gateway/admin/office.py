@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from chassis.clock import Clock
 from services.gateway.peers.admin.authority import Authority
+from services.gateway.peers.admin.reports import Reports
 from services.gateway.peers.router import Placer
 from services.gateway.reception import Reception
 from services.gateway.settings import Settings
@@ -23,6 +24,7 @@ class Office:
     reception: Reception
     authority: Authority
     placer: Placer
+    reports: Reports
 
 
 def unstaffed() -> Office:
@@ -35,4 +37,5 @@ def unstaffed() -> Office:
         reception=nobody,
         authority=nobody,
         placer=nobody,
+        reports=nobody,
     )
