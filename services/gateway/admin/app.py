@@ -19,6 +19,7 @@ from services.gateway.admin import (
     admin_keys,
     assignments,
     audit_logs,
+    costs,
     groups,
     invites,
     organizations,
@@ -29,6 +30,9 @@ from services.gateway.admin import (
     rate_limits,
     roles,
     service_accounts,
+    spend_alerts,
+    spend_limits,
+    usage,
     users,
 )
 from services.gateway.admin.office import Office, unstaffed
@@ -57,6 +61,10 @@ ROUTERS: Sequence[Callable[[Office], APIRouter]] = (
     assignments.router,
     admin_keys.router,
     audit_logs.router,
+    usage.router,
+    costs.router,
+    spend_limits.router,
+    spend_alerts.router,
     organizations.router,
 )
 """A module per noun."""
