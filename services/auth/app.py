@@ -37,11 +37,10 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         changes = Changes(lambda change: cache.forget(change.key_ids, change.project_ids), cache.distrust)
         metrics = Metrics(kit.registry, is_away=lambda: connections.is_away, is_following=lambda: changes.following)
         tenancy, mint = Tenancy(connections), Mint(kit.ids, secrets.token_bytes, peppers)
-        store = Store(tenancy, peppers, mint, kit.ids)
+        store = Store(tenancy, peppers)
         directory, uses = Directory(store, cache, kit.clock, metrics), Uses(store, kit.clock, kit.log)
         servicer = AuthServicer(
             directory=directory,
-            store=store,
             changes=changes,
             uses=uses,
             metrics=metrics,

@@ -20,6 +20,9 @@ from services.auth.store import Store
 PATIENCE_S = 0.1
 """How long a caller with a usable stale row waits for a fresh one: well within the gateway's 300 ms."""
 
+MOST_AT_ONCE = 250
+"""Keys in one query: a row takes some ten index lookups, and a statement has a second."""
+
 STRANGERS_PAUSE_S = 0.025
 """After a query that found nobody, the next waits this long: a flood of random keys costs 40 queries a second."""
 
@@ -33,7 +36,7 @@ class Directory:
         self._clock = clock
         self._metrics = metrics
         self._asking: dict[tuple[bytes, int], asyncio.Task[KeyRow | None]] = {}
-        self._coalescer: Coalescer[bytes, KeyRow | None] = Coalescer(self._ask)
+        self._coalescer: Coalescer[bytes, KeyRow | None] = Coalescer(self._ask, max_batch=MOST_AT_ONCE)
         self._not_before = 0.0
 
     async def find(self, digests: Sequence[bytes]) -> list[KeyRow | CapstanError | None]:

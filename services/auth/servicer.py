@@ -12,11 +12,9 @@ from chassis.errors import CapstanError, failure
 from services.auth import fields, wire
 from services.auth.directory import Directory
 from services.auth.metrics import Metrics
-from services.auth.minting import Restrictions
 from services.auth.principals import KeyRow, Principal, judge
-from services.auth.store import Store
 from services.auth.uses import Uses
-from services.auth.watch import Change, Changes
+from services.auth.watch import Changes
 
 MOST_DIGESTS = 1000
 DIGEST_BYTES = 32
@@ -29,14 +27,12 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         self,
         *,
         directory: Directory,
-        store: Store,
         changes: Changes,
         uses: Uses,
         metrics: Metrics,
         clock: Clock,
     ) -> None:
         self._directory = directory
-        self._store = store
         self._changes = changes
         self._uses = uses
         self._metrics = metrics
@@ -66,25 +62,6 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
             while True:
                 change = await subscription.next()
                 yield auth_pb2.WatchResponse(key_ids=sorted(change.key_ids), project_ids=sorted(change.project_ids))
-
-    async def CreateKey(self, request: auth_pb2.CreateKeyRequest, context: object) -> auth_pb2.CreateKeyResponse:
-        """See auth.proto."""
-        name = fields.name("name", request.name)
-        restrictions = Restrictions(
-            scopes=fields.scopes("scopes", request.scopes),
-            expires_at=fields.expiry(
-                "expire_time", request.expire_time if request.HasField("expire_time") else None, self._clock
-            ),
-        )
-        made = await self._store.create_key(request.organization_id, request.project_id, name, restrictions)
-        return auth_pb2.CreateKeyResponse(key_id=made.id, key=made.key)
-
-    async def RevokeKey(self, request: auth_pb2.RevokeKeyRequest, context: object) -> auth_pb2.RevokeKeyResponse:
-        """See auth.proto."""
-        await self._store.revoke_key(request.organization_id, request.key_id)
-        # The database tells it too; this way it holds here before the caller has the answer.
-        self._changes.publish(Change(key_ids=frozenset([request.key_id])))
-        return auth_pb2.RevokeKeyResponse()
 
 
 def _verdict(found: KeyRow | CapstanError | None, now: datetime) -> Principal | CapstanError:

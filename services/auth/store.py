@@ -1,4 +1,4 @@
-"""Keys in the tables: found by their hash, noted as used, and those that AuthService itself makes and ends."""
+"""Keys in the tables: found by their hash, noted as used."""
 
 from __future__ import annotations
 
@@ -10,11 +10,8 @@ from datetime import datetime
 import asyncpg
 
 from chassis.errors import CapstanError, Reason
-from chassis.ids import Ids
 from chassis.postgres import Connection
-from services.auth.audit import INSTALLATION, record
 from services.auth.limits import Numbers, numbers
-from services.auth.minting import Mint, Minted, NewKey, Restrictions
 from services.auth.peppers import Pepper, matching
 from services.auth.permissions import expanded
 from services.auth.principals import KeyRow
@@ -74,11 +71,9 @@ LONGEST_SHOWN = 256
 class Store:
     """Reads and writes. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED) when the database is away."""
 
-    def __init__(self, tenancy: Tenancy, peppers: Sequence[Pepper], mint: Mint, ids: Ids) -> None:
+    def __init__(self, tenancy: Tenancy, peppers: Sequence[Pepper]) -> None:
         self._tenancy = tenancy
         self._peppers = peppers
-        self._mint = mint
-        self._ids = ids
 
     async def find(self, digests: Sequence[bytes]) -> list[KeyRow | None]:
         """Answer the row of each digest, None where there is none; all in one query.
@@ -90,64 +85,17 @@ class Store:
             records = await connection.fetch(_FIND, list(wanted))
         found: dict[bytes, KeyRow] = {}
         former: dict[str, bytes] = {}
-        for record_ in records:
-            digest = wanted[record_["hmac"]]
-            if matching(self._peppers, record_["pepper_id"], record_["hmac"], digest):
-                found[digest] = _row(record_)
-                if record_["pepper_id"] != self._peppers[0].id:
-                    former[record_["key_id"]] = self._peppers[0].stored(digest)
+        for record in records:
+            digest = wanted[record["hmac"]]
+            if matching(self._peppers, record["pepper_id"], record["hmac"], digest):
+                found[digest] = _row(record)
+                if record["pepper_id"] != self._peppers[0].id:
+                    former[record["key_id"]] = self._peppers[0].stored(digest)
         if former:
             with suppress(CapstanError):  # the next lookup tries again
                 async with self._tenancy.lookup() as connection:
                     await connection.execute(_REHASH, list(former), list(former.values()), self._peppers[0].id)
         return [found.get(digest) for digest in digests]
-
-    async def create_key(self, organization_id: str, project_id: str, name: str, restrictions: Restrictions) -> Minted:
-        """Make a key, owned by the organisation's first owner, and write that down.
-
-        Raises:
-            CapstanError: OBJECT_NOT_FOUND when the organisation has no such project, or it was archived.
-        """
-        async with self._tenancy.within(organization_id) as connection:
-            project = await connection.fetchval(
-                "SELECT 1 FROM auth.projects"
-                " WHERE organization_id = $1 AND project_id = $2 AND archived_at IS NULL FOR SHARE",
-                organization_id,
-                project_id,
-            )
-            if project is None:
-                raise not_found("project", project_id)
-            owner_id = await connection.fetchval(
-                "SELECT user_id FROM auth.users WHERE organization_id = $1 AND role = 'owner' AND deleted_at IS NULL"
-                " ORDER BY created_at, user_id LIMIT 1",
-                organization_id,
-            )
-            new = NewKey("user", organization_id, project_id, owner_id, name, restrictions)
-            made = await self._mint.make(connection, new)
-            await self._log(connection, organization_id, project_id, made.id, "api_key.created")
-            return made
-
-    async def revoke_key(self, organization_id: str, key_id: str) -> None:
-        """End a key now and write that down; nothing happens when it is ended already.
-
-        Raises:
-            CapstanError: OBJECT_NOT_FOUND when the organisation has no such key.
-        """
-        async with self._tenancy.within(organization_id) as connection:
-            key = await connection.fetchrow(
-                "SELECT project_id, revoked_at FROM auth.keys WHERE organization_id = $1 AND key_id = $2 FOR UPDATE",
-                organization_id,
-                key_id,
-            )
-            if key is None:
-                raise not_found("key", key_id)
-            if key["revoked_at"] is None:
-                await connection.execute(
-                    "UPDATE auth.keys SET revoked_at = now() WHERE organization_id = $1 AND key_id = $2",
-                    organization_id,
-                    key_id,
-                )
-                await self._log(connection, organization_id, key["project_id"], key_id, "api_key.deleted")
 
     async def record_uses(self, uses: Mapping[str, datetime]) -> None:
         """Move `last_used_at` of each key forward; keys in order, so that replicas cannot lock each other out."""
@@ -157,11 +105,6 @@ class Store:
             await connection.execute(_USED, key_ids, [uses[key_id] for key_id in key_ids])
 
         await self._tenancy.retried_lookup(update)
-
-    async def _log(
-        self, connection: Connection, organization_id: str, project_id: str | None, key_id: str, action: str
-    ) -> None:
-        await record(connection, self._ids, INSTALLATION, organization_id, action, [key_id], project_id=project_id)
 
 
 def not_found(kind: str, name: str) -> CapstanError:

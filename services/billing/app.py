@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 
-from capstan.billing.v1 import billing_pb2_grpc, budgets_pb2_grpc, reports_pb2_grpc, witness_pb2_grpc
+from capstan.billing.v1 import billing_pb2_grpc, budgets_pb2_grpc, invoices_pb2_grpc, reports_pb2_grpc, witness_pb2_grpc
 from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.kit import Kit
@@ -14,6 +14,8 @@ from chassis.postgres import pool
 from services.billing.alerts import Alerts
 from services.billing.budget_servicer import BudgetServicer
 from services.billing.budget_store import BudgetStore
+from services.billing.invoice_servicer import InvoiceServicer
+from services.billing.invoice_store import InvoiceStore
 from services.billing.metrics import Metrics
 from services.billing.reconciler import Reconciler
 from services.billing.report_servicer import ReportServicer
@@ -54,6 +56,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         budgets_pb2_grpc.add_BudgetServiceServicer_to_server(budgets, kit.server)
         alerts = Alerts(connections, settings.webhook(), now=now, log=kit.log)
         kit.tasks.spawn("spend alerts", alerts.run(kit.clock))
+        invoices = InvoiceServicer(InvoiceStore(connections, now), kit.ids)
+        invoices_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, kit.server)
         reports = ReportServicer(ReportStore(connections), now)
         reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, kit.server)
         kit.tasks.spawn("count dead letters", _count_dead_letters(store, metrics, kit.clock))

@@ -14,10 +14,22 @@ from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
 from services.billing.verify_budgets import budgets_hold
+from services.billing.verify_invoices import invoices_add_up
 from services.billing.verify_reports import rollups_agree
 from services.billing.verify_witness import witnesses_agree
 
-APPEND_ONLY = ("credit_grants", "dead_letters", "engine_usage", "ledger_entries", "price_versions", "usage_events")
+APPEND_ONLY = (
+    "corrections",
+    "credit_grants",
+    "dead_letters",
+    "engine_usage",
+    "invoice_corrections",
+    "invoice_lines",
+    "invoices",
+    "ledger_entries",
+    "price_versions",
+    "usage_events",
+)
 
 _UNBALANCED = """
 select count(*) as wrong, (select count(distinct transaction_id) from billing.ledger_entries) as looked_at,
@@ -33,10 +45,12 @@ with owed as (
     select organization_id, sum(amount_nanousd) as amount, count(*) as events, sum(prompt_tokens) as prompt,
         sum(completion_tokens) as completion
     from billing.usage_events group by organization_id
+), corrected as (
+    select organization_id, sum(amount_nanousd) as amount from billing.corrections group by organization_id
 )
 select count(*) filter (
-        where coalesce(owed.amount, 0) <> coalesce(used.amount, 0)
-            or coalesce(account.receivable_nanousd, 0) <> coalesce(used.amount, 0)) as wrong_amounts,
+        where coalesce(owed.amount, 0) <> coalesce(used.amount, 0) + coalesce(corrected.amount, 0)
+            or coalesce(account.receivable_nanousd, 0) <> coalesce(owed.amount, 0)) as wrong_amounts,
     count(*) filter (
         where coalesce(account.event_count, 0) <> coalesce(used.events, 0)
             or coalesce(account.prompt_tokens, 0) <> coalesce(used.prompt, 0)
@@ -44,6 +58,7 @@ select count(*) filter (
     count(*) as looked_at, coalesce(sum(used.amount), 0) as total
 from used full join owed using (organization_id)
     full join billing.accounts as account using (organization_id)
+    left join corrected using (organization_id)
 """
 
 _MISMATCHED = """
@@ -97,6 +112,7 @@ async def check(pool: Pool, told_until: datetime) -> list[Finding]:
             await _one_transaction_per_event(connection),
             await rollups_agree(connection),
             *await budgets_hold(connection),
+            *await invoices_add_up(connection),
             await _amounts_recompute(connection),
             *await witnesses_agree(connection, told_until),
             await _append_only(connection),

@@ -124,6 +124,7 @@ class Admission:
         limiter: Limiter,
         classifier: Classifier,
         spending: Spending,
+        hold_s: float,
         journal: Journal,
         settlements: Outbox[Settlement],
         clock: Clock,
@@ -134,6 +135,7 @@ class Admission:
         self._limiter = limiter
         self._classifier = classifier
         self._spending = spending
+        self._hold_s = hold_s
         self._journal = journal
         self._settlements = settlements
         self._clock = clock
@@ -262,7 +264,7 @@ class Admission:
         self, caller: Caller, work: Work, model: str, request_id: str, quote: Quote
     ) -> tuple[list[Meter], bool]:
         tokens = work.prompt_tokens + work.completion_tokens
-        reservation = self._limiter.reserve(request_id, caller, model, tokens, quote.budgets)
+        reservation = self._limiter.reserve(request_id, caller, model, tokens, quote.budgets, self._hold_s)
         if caller.moderation == "off":
             try:
                 return await reservation, True

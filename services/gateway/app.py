@@ -45,6 +45,9 @@ from services.gateway.wrong_keys import WrongKeys
 LINGER_S = 0.02
 """How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
 
+HOLD_SLACK_S = 120.0
+"""How long after a request's deadline the money that it holds may still be settled before it is free again."""
+
 SEED_PATIENCE_S = 2.0
 """How long whoever finds ratelimit without a budget waits for this gateway's own usage to be posted."""
 
@@ -63,6 +66,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             stack.push_async_callback(made.close)
             return made
 
+        auth = channel(settings.auth_address)
+        authenticator = Authenticator(auth, kit.clock, kit.log, settings.auth_timeout_s)
         placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
@@ -82,8 +87,6 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 raise unavailable("billing", "there is usage that it was not told")
             return await spending.posted(subject_id, period_id)
 
-        auth = channel(settings.auth_address)
-        authenticator = Authenticator(auth, kit.clock, kit.log, settings.auth_timeout_s)
         limits = LimitMetrics(kit.registry)
         limiter = Limiter(
             channel(settings.ratelimit_address),
@@ -93,7 +96,6 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             gateway_id=kit.instance,
             timeout_s=settings.ratelimit_timeout_s,
             seed=seed,
-            request_s=settings.request_timeout_s,
         )
         limits.degraded.set_function(lambda: float(limiter.is_away))
         settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log, linger_s=LINGER_S)
@@ -110,6 +112,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             limiter=limiter,
             classifier=classifier,
             spending=spending,
+            hold_s=settings.request_timeout_s + HOLD_SLACK_S,
             journal=journal,
             settlements=settlements,
             clock=kit.clock,

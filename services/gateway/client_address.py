@@ -21,6 +21,8 @@ def client_address(scope: Scope, trusted_hops: int) -> str:
     entry there is.
     """
     peer = scope.get("client")
+    if not trusted_hops and peer and ":" not in peer[0]:
+        return str(peer[0])  # the kernel's own words for an IPv4 address
     chain = [str(peer[0])] if peer else []
     if trusted_hops:
         said = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")

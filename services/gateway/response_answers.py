@@ -17,10 +17,9 @@ from services.gateway.deltas import Delta, Usage
 from services.gateway.response_output import Change, Item, Output
 from services.gateway.schema.response_format import JsonObjectFormat
 from services.gateway.schema.responses import AllowedTools, JsonSchemaFormat, NamedTool, ResponseRequest
+from services.gateway.terms import CLASSES
 
 Json = dict[str, Any]
-
-SERVICE_TIER = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def echo(body: ResponseRequest) -> Json:
         "prompt_cache_retention": body.prompt_cache_retention,
         "reasoning": {"effort": effort, "summary": None},
         "safety_identifier": body.safety_identifier,
-        "service_tier": SERVICE_TIER,
+        "service_tier": CLASSES.get(body.service_tier or "", "default"),
         "store": body.keeps,
         "temperature": 1.0 if body.temperature is None else body.temperature,
         "text": {"format": _format(body), "verbosity": "medium"},

@@ -24,6 +24,8 @@ class Held:
     """Ratelimit may know of it."""
     own: bool = False
     """Charged to the gateway's own meters."""
+    leased: bool = False
+    """Charged to the gateway's own meters, and to ratelimit as a running request since it is back."""
     made: bool = False
     """Let in; before, its reservation is on its way."""
     tokens: Callable[[], int] = field(default=lambda: 0)

@@ -21,8 +21,9 @@ class WrongKeys:
 
     def wait_s(self, address: str, now: float) -> float:
         """Answer how long `address` must wait before another key is looked at; 0 when it need not."""
-        level = self._level(address, now)
-        return max(0.0, (level + 1.0 - self._burst) / self._per_second) if level else 0.0
+        if address not in self._levels:
+            return 0.0
+        return max(0.0, (self._level(address, now) + 1.0 - self._burst) / self._per_second)
 
     def note(self, address: str, now: float) -> None:
         """A key from `address` was refused."""

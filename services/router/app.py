@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 from capstan.router.v1 import router_pb2_grpc
 from chassis.clock import Clock
 from chassis.kit import Kit
 from services.router.demand import Demand
+from services.router.discovery import in_cluster
 from services.router.ejection import EjectionRules
 from services.router.external_metrics import ExternalMetrics
 from services.router.metrics import Metrics
@@ -17,8 +19,9 @@ from services.router.models import Catalogue
 from services.router.placement import Placements
 from services.router.policies import POLICIES
 from services.router.pools import Replicas
-from services.router.replicas import Kind, Rules
+from services.router.replicas import Kind, Replica, Rules
 from services.router.replicas_page import PATH, ReplicasPage
+from services.router.roster import Roster
 from services.router.servicer import RouterServicer
 from services.router.settings import Settings
 from services.router.waiting_room import QueueRules, WaitingRoom
@@ -49,9 +52,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     metrics = Metrics(kit.registry, replicas, room, demands, kit.clock.monotonic)
     servicer = RouterServicer(placements, room, replicas, catalogue, metrics, kit.clock)
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, kit.server)
-    for place in settings.all_replicas():
-        replica = replicas.add(place.id, place.address)
-        watch = Watch(
+
+    def watching(replica: Replica) -> Coroutine[Any, Any, None]:
+        return Watch(
             replica,
             replicas,
             catalogue,
@@ -60,8 +63,14 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             clock=kit.clock,
             log=kit.log,
             connect=kit.connect,
-        )
-        kit.tasks.spawn(f"watch {place.id}", watch.run())
+        ).run()
+
+    if settings.endpoint_slices:
+        # Replicas come and go: that a watch of one ends is no failure.
+        roster = Roster(replicas, watching, kit.tasks.once)
+        kit.tasks.spawn("discovery", in_cluster(settings, roster.keep, kit.log).run())
+    else:
+        Roster(replicas, watching, kit.tasks.spawn).keep({p.id: p.address for p in settings.all_replicas()})
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
     kit.tasks.spawn("queue", room.keep_looking())
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))

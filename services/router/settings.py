@@ -36,6 +36,17 @@ class Settings(ServiceSettings):
     replicas_file: Path | None = None
     """File with the same JSON, read once at the start. Unset: `replicas` stands. Not both."""
 
+    endpoint_slices: str = ""
+    """In Kubernetes: label selector of the EndpointSlices whose ready endpoints are the replicas, e.g.
+    `app.kubernetes.io/name=inference`; they are watched. Needs the package `kubernetes` and a service account that may
+    list and watch them. Empty: `replicas` or `replicas_file` stands. Not both."""
+
+    endpoint_slices_namespace: str = ""
+    """Their namespace. Empty: the pod's own."""
+
+    endpoint_slices_port: str = "grpc"
+    """Name of the replicas' port in them. Empty: the first."""
+
     aliases: dict[str, str | dict[str, Annotated[int, Field(ge=1, le=1_000_000)]]] = Field(default_factory=dict)
     """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`, or with shares, for a canary:
     `{"gpt-4o-mini": {"capstan-demo": 95, "capstan-next": 5}}`. A served name wins over an alias."""
@@ -115,6 +126,8 @@ class Settings(ServiceSettings):
             raise ValueError("metrics_listen is open to other machines and has no metrics_certificate")
         if self.replicas and self.replicas_file:
             raise ValueError("set replicas or replicas_file, not both")
+        if self.endpoint_slices and (self.replicas or self.replicas_file):
+            raise ValueError("set endpoint_slices or replicas, not both")
         if self.ejection_longest_pause_s < self.ejection_pause_s:
             raise ValueError("ejection_longest_pause_s is shorter than ejection_pause_s")
         if not all(self.aliases.values()):

@@ -102,7 +102,9 @@ def test_an_autoscaler_by_an_external_metric(metrics: str, render: Render) -> No
     spec = one(objects, "HorizontalPodAutoscaler", NAME)["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (1, 7)
     [metric] = spec["metrics"]
-    assert metric["external"]["metric"]["selector"] == {"matchLabels": {"model": "m"}}
+    from services.router.external_metrics import METRIC, label_of
+
+    assert metric["external"]["metric"] == {"name": METRIC, "selector": {"matchLabels": {"model": label_of("m")}}}
     assert "replicas" not in one(objects, "Deployment", NAME)["spec"]
 
 

@@ -49,9 +49,16 @@ def test_pods_have_bounds_and_no_variables_of_services(objects: list[Manifest]) 
 
 def test_no_pod_has_a_token_of_kubernetes_but_where_it_is_used(objects: list[Manifest]) -> None:
     with_token = {name for name, pod in pods(objects) if pod["spec"]["automountServiceAccountToken"]}
-    accounts = {each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")}
-    assert with_token <= {"Deployment/capstan-router"}
-    assert accounts == {name.removeprefix("Deployment/") for name in with_token}
+    assert with_token == {"Deployment/capstan-router"}
+    assert [each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")] == ["capstan-router"]
+
+
+def test_the_router_may_read_where_replicas_are_and_nothing_else(objects: list[Manifest]) -> None:
+    [role] = of_kind(objects, "Role")
+    assert role["rules"] == [
+        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}
+    ]
+    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
 
 
 def test_no_secret_is_in_the_environment_of_a_pod(objects: list[Manifest]) -> None:
@@ -95,13 +102,17 @@ def policy_edges(objects: list[Manifest], direction: str) -> set[tuple[str, str]
     return found
 
 
+BACKGROUND = {("inference", "billing")}
+"""Beside the requests' star: engines tell billing what they counted."""
+
+
 def test_the_picture_is_read() -> None:
     assert {("gateway", "auth"), ("gateway", "inference"), ("router", "inference")} <= drawn_edges()
 
 
 @pytest.mark.parametrize("direction", ["ingress", "egress"])
 def test_policies_allow_the_edges_of_the_star_and_no_other(direction: str, objects: list[Manifest]) -> None:
-    assert policy_edges(objects, direction) == drawn_edges()
+    assert policy_edges(objects, direction) == drawn_edges() | BACKGROUND
 
 
 def test_certificates_let_in_the_callers_of_the_star_and_no_other(objects: list[Manifest]) -> None:
@@ -111,7 +122,7 @@ def test_certificates_let_in_the_callers_of_the_star_and_no_other(objects: list[
             if each["name"].endswith("_CALLERS"):
                 called = pod["metadata"]["labels"][COMPONENT]
                 found |= {(caller, called) for caller in re.findall(r"\w+", each["value"])}
-    assert found == drawn_edges()
+    assert found == drawn_edges() | BACKGROUND
 
 
 def test_everything_else_is_denied(objects: list[Manifest]) -> None:
@@ -139,9 +150,10 @@ def test_only_those_who_keep_something_there_reach_a_store(render: Render) -> No
         assert leaving == clients
 
 
-def test_an_engine_reaches_nothing_unless_it_fetches_its_model(render: Render) -> None:
+def test_an_engine_reaches_only_billing_unless_it_fetches_its_model(render: Render) -> None:
     objects = render({"global": {"models": [MODEL, {"name": "own", "source": "pvc://weights/own"}]}})
-    assert not one(objects, "NetworkPolicy", "capstan-inference")["spec"]["egress"]
+    allowed = one(objects, "NetworkPolicy", "capstan-inference")["spec"]["egress"]
+    assert [[port["port"] for port in rule["ports"]] for rule in allowed] == [[53, 53], [50051]]
     fetching = one(objects, "NetworkPolicy", "capstan-inference-downloads")["spec"]["podSelector"]["matchLabels"]
     labels = {name: pod["metadata"]["labels"] for name, pod in pods(objects)}
     assert fetching.items() <= labels["Deployment/capstan-model-llama-3-1-8b"].items()

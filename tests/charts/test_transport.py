@@ -122,5 +122,8 @@ def test_the_router_expects_every_model_and_knows_where_it_is(render: Render) ->
     objects = render({"global": {"models": models}})
     settings = settings_of(one(objects, "Deployment", "capstan-router")["spec"]["template"])
     assert json.loads(settings["CAPSTAN_ROUTER_EXPECTED_MODELS"]) == {MODEL["name"]: "generate", "vectors": "embed"}
-    for replica in json.loads(settings["CAPSTAN_ROUTER_REPLICAS"]):
-        assert one(objects, "Service", replica["address"].split(":")[0])["spec"]["clusterIP"] == "None"
+    selector = dict(each.split("=") for each in settings["CAPSTAN_ROUTER_ENDPOINT_SLICES"].split(","))
+    assert settings["CAPSTAN_ROUTER_ENDPOINT_SLICES_NAMESPACE"] == "ai"
+    found = [each for each in of_kind(objects, "Service") if selector.items() <= each["metadata"]["labels"].items()]
+    assert {each["metadata"]["name"] for each in found} == {"capstan-model-llama-3-1-8b", "capstan-model-vectors"}
+    assert {port["name"] for each in found for port in each["spec"]["ports"]} == {"grpc"}

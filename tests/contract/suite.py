@@ -161,12 +161,17 @@ class Suite:
         )
         return {row["request_id"]: row["outcome"] for row in rows}
 
-    def verify_books(self) -> subprocess.CompletedProcess[str]:
-        """Run billing's own check of its books."""
+    def verify_books(self, grace_s: float = 600.0) -> subprocess.CompletedProcess[str]:
+        """Run billing's own check of its books; what engines told of for less than `grace_s` may lack its event."""
         return subprocess.run(
             [sys.executable, "-m", "services.billing", "verify"],
             cwd=ROOT,
-            env=dict(os.environ) | {"PYTHONPATH": import_path(), "CAPSTAN_BILLING_DSN": self._dsn()},
+            env=dict(os.environ)
+            | {
+                "PYTHONPATH": import_path(),
+                "CAPSTAN_BILLING_DSN": self._dsn(),
+                "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s),
+            },
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

@@ -18,7 +18,8 @@ CHARTS_OWN = {
     "listen", "ops_listen", "drain_delay_s", "grace_s", "transport", "tls_folder", "callers", "max_connection_age_s",
     "parent_fd", "http_listen", "dsn", "dsn_file", "pepper_file", "valkey_url", "valkey_password_file", "journal_path",
     "auth_address", "ratelimit_address", "router_address", "moderation_address", "billing_address", "jobs_address",
-    "model_name",
+    "model_name", "replicas", "replicas_file", "endpoint_slices", "endpoint_slices_namespace", "endpoint_slices_port",
+    "metrics_listen", "metrics_certificate", "metrics_key", "expected_models",
 }  # fmt: skip
 """Settings that follow from the rest of the values."""
 MODEL_KEYS: Schema = {

@@ -1,6 +1,6 @@
 {{- define "billing.wiring" -}}
 ports: {grpc: 50051}
-callers: [gateway]
+callers: [gateway, inference]
 stores: [postgres]
 settings:
   dsn_file: /etc/capstan/postgres/dsn

@@ -42,7 +42,8 @@ spec:
 {{- define "inference.autoscaler" -}}
 {{- if include "inference.scaled" . | eq "yes" }}
 {{- $metrics := .Values.global.autoscaling.metrics }}
-{{- $model := include "chassis.model.slug" .Values }}
+{{- /* As the router writes a model's name in a label. */}}
+{{- $model := regexReplaceAll "[^A-Za-z0-9_.-]" (get .Values "name") "-" | trunc 63 }}
 {{- if eq $metrics "keda" }}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
@@ -65,7 +66,7 @@ spec:
     - type: prometheus
       metadata:
         serverAddress: {{ required "global.autoscaling.prometheusAddress: KEDA has to know where Prometheus is" .Values.global.autoscaling.prometheusAddress }}
-        query: sum({{ .Values.global.autoscaling.metricName }}{model={{ get .Values "name" | quote }}})
+        query: max(capstan_router_model_demand{model={{ get .Values "name" | quote }}})
         threshold: {{ .Values.autoscaling.target | quote }}
         ignoreNullValues: "false"
 {{- else }}

@@ -4,6 +4,9 @@
 {{- $claim := trimPrefix "pvc://" $source }}
 ports: {grpc: 50051}
 callers: [gateway, router]
+{{- /* Not for a request: what the engine counted, told in the background. */}}
+calls: [billing]
+addresses: [billing]
 labels:
   capstan/model: {{ include "chassis.model.slug" .Values }}
   capstan/downloads: {{ hasPrefix "hf://" $source | quote }}

@@ -1,16 +1,33 @@
 {{- define "router.wiring" -}}
-ports: {grpc: 50051}
+{{- $builtin := eq .Values.global.autoscaling.metrics "builtin" }}
+ports:
+  grpc: 50051
+  {{- if $builtin }}
+  metrics: 6443
+  {{- end }}
+{{- if $builtin }}
+{{- /* The API server asks, from a node, which no selector names. */}}
+open: [6443]
+{{- end }}
 callers: [gateway]
 calls: [inference]
+kubernetes: true
+rules:
+  - apiGroups: [discovery.k8s.io]
+    resources: [endpointslices]
+    verbs: [get, list, watch]
 settings:
+  {{- if $builtin }}
+  metrics_listen: 0.0.0.0:6443
+  metrics_certificate: /etc/capstan/tls/tls.crt
+  metrics_key: /etc/capstan/tls/tls.key
+  {{- end }}
+  endpoint_slices: app.kubernetes.io/component=inference,app.kubernetes.io/instance={{ .Release.Name }}
+  endpoint_slices_namespace: {{ .Release.Namespace }}
   {{- /* Known before a replica has told: a request for one waits instead of being wrong. */}}
   {{- $expected := dict }}
-  {{- $replicas := list }}
   {{- range $model := .Values.global.models }}
   {{- $_ := set $expected $model.name (ternary "embed" "generate" (eq (get $model "runner" | default "generate") "pooling")) }}
-  {{- $slug := include "chassis.model.slug" $model }}
-  {{- $replicas = append $replicas (dict "id" $slug "address" (printf "%s-model-%s:50051" $.Release.Name $slug)) }}
   {{- end }}
   expected_models: {{ $expected | toJson }}
-  replicas: {{ $replicas | toJson }}
 {{- end }}

@@ -19,10 +19,11 @@ from services.auth.permissions import Grants, expanded
 from services.auth.store import not_found
 from services.auth.tenancy import enter
 
-_GRANTS = """
+GRANTS = """
 SELECT project_id, array_agg(DISTINCT word) AS words FROM auth.grants
 WHERE organization_id = $1 AND user_id = $2 GROUP BY project_id
 """
+"""What a user was granted: rows for `rights`."""
 _PROJECT = "SELECT * FROM auth.projects WHERE organization_id = $1 AND project_id = $2"
 _ACTIVE_PROJECT = f"{_PROJECT} FOR SHARE"
 _ORGANIZATION = "SELECT * FROM auth.organizations WHERE organization_id = $1"
@@ -116,7 +117,7 @@ class Call:
 
     async def rights_of(self, user_id: str) -> Rights:
         """Answer what a user or a service account may do, disabled or not."""
-        return rights(await self.rows(_GRANTS, user_id))
+        return rights(await self.rows(GRANTS, user_id))
 
     def insist(self, grants: Grants, project_id: str = "") -> None:
         """Raise PERMISSION_DENIED unless whoever calls has all of `grants`, in the project or the organisation."""

@@ -14,7 +14,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from chassis.ids import Ids
 from chassis.postgres import Connection
-from services.auth.admin.call import Actor, Call, denied, rights
+from services.auth.admin.call import GRANTS, Actor, Call, denied, rights
 from services.auth.audit import By
 from services.auth.authority import RULES
 from services.auth.minting import Mint
@@ -30,10 +30,6 @@ SELECT k.owner_id, k.scopes, k.operator, k.expires_at FROM auth.keys k
 JOIN auth.users u ON u.organization_id = k.organization_id AND u.user_id = k.owner_id
 WHERE k.organization_id = $1 AND k.key_id = $2 AND k.kind = 'admin' AND k.revoked_at IS NULL
   AND u.disabled_at IS NULL AND u.deleted_at IS NULL
-"""
-_GRANTS = """
-SELECT project_id, array_agg(DISTINCT word) AS words FROM auth.grants
-WHERE organization_id = $1 AND user_id = $2 GROUP BY project_id
 """
 
 
@@ -102,7 +98,7 @@ class Desk:
         key = await connection.fetchrow(_ACTOR, said.organization_id, said.key_id)
         if key is None or (key["expires_at"] is not None and key["expires_at"].timestamp() <= self._clock.now()):
             raise CapstanError(Reason.KEY_INVALID, "the key is not valid")
-        granted = await connection.fetch(_GRANTS, said.organization_id, key["owner_id"])
+        granted = await connection.fetch(GRANTS, said.organization_id, key["owner_id"])
         scopes = tuple(key["scopes"])
         return Actor(
             By(said.key_id, key["owner_id"], said.ip_address, said.request_id),

@@ -8,7 +8,7 @@ from capstan.auth.v1 import roles_pb2 as pb
 from services.auth import fields
 from services.auth.admin.call import Call, conflict
 from services.auth.admin.paging import part
-from services.auth.permissions import ADMINISTRATIVE, PREDEFINED, Grants
+from services.auth.permissions import ADMINISTRATIVE, NOTHING, PREDEFINED, Grants
 from services.auth.store import not_found
 from services.auth.wire import timestamp
 
@@ -116,8 +116,10 @@ async def role(call: Call, project_id: str, role_id: str, *, stays: bool = False
 
 
 def grants_of(row: asyncpg.Record) -> Grants:
-    """Answer what a role permits."""
-    return PREDEFINED[row["role_id"]] if row["predefined"] else Grants(names=frozenset(row["permissions"]))
+    """Answer what a role permits; one that only a newer release knows could be everything."""
+    if row["predefined"]:
+        return PREDEFINED.get(row["role_id"], Grants(everything=True))
+    return Grants(names=frozenset(row["permissions"]))
 
 
 def message(row: asyncpg.Record | None) -> pb.Role:
@@ -140,7 +142,7 @@ def _shown(row: asyncpg.Record) -> list[str]:
     """List what a role permits; of a predefined one, of the permissions that are known here."""
     if not row["predefined"]:
         return list(row["permissions"])
-    grants = PREDEFINED[row["role_id"]]
+    grants = PREDEFINED.get(row["role_id"], NOTHING)
     return sorted(filter(grants.cover, ADMINISTRATIVE)) + (["model.request"] if grants.usable else [])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, cast
 from urllib.parse import parse_qsl, urlencode
 
@@ -83,7 +84,7 @@ def admin_app(office: Office, kit: Kit) -> AsgiApp:
     app = application(office, kit.version)
     beside: dict[str, AsgiApp] = {}
     if office.settings.openapi:
-        beside = {"/docs": docs_page(), "/openapi.json": _document(_described(app))}
+        beside = {"/docs": docs_page(), "/openapi.json": _document(app)}
 
     async def front(scope: Scope, receive: Receive, send: Send) -> None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]  # the server leaves the body out
@@ -94,11 +95,15 @@ def admin_app(office: Office, kit: Kit) -> AsgiApp:
     return Edge(front, limits=BODY, clock=office.clock, ids=kit.ids, log=office.log)
 
 
-def _document(document: Json) -> AsgiApp:
-    whole = Whole(orjson.dumps(document))
+def _document(app: FastAPI) -> AsgiApp:
+    """Serve the document, which is made when it is first asked for: it takes longer than all else at the start."""
+
+    @cache
+    def whole() -> Whole:
+        return Whole(orjson.dumps(_described(app)))
 
     async def serve(_scope: Scope, _receive: Receive, send: Send) -> None:
-        await whole.send(send)
+        await whole().send(send)
 
     return serve
 

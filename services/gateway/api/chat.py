@@ -22,9 +22,6 @@ from services.gateway.peers.inference_start import chat_start
 from services.gateway.schema.chat import ChatCompletionRequest
 from services.gateway.usage_record import Endpoint
 
-SERVICE_TIER = "default"
-"""The only tier there is; what was asked for is accepted and this is what was given."""
-
 
 async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletionRequest, exchange: Exchange) -> Answer:
     """Answer one chat request, whole or streamed."""
@@ -40,7 +37,7 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
                 choices,
                 generation.usage,
                 logprobs=bool(body.logprobs),
-                service_tier=SERVICE_TIER,
+                service_tier=exchange.terms.service_class,
                 words=words,
             )
 
@@ -53,7 +50,7 @@ async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletio
                 head(grant, generation, "chatcmpl-"),
                 include_usage=body.wants_usage_chunk,
                 logprobs=bool(body.logprobs),
-                service_tier=SERVICE_TIER,
+                service_tier=exchange.terms.service_class,
                 words=words,
             )
 

@@ -32,7 +32,7 @@ from services.gateway.running import Held, Running
 from services.gateway.seeds import BudgetId, Seed, Seeds
 from services.gateway.standings import RateLimited, Standing, meters
 
-SETTLING_S, LONGEST_HOLD_S = 120.0, 3600.0
+HOLD_S, LONGEST_HOLD_S = 900.0, 3600.0
 RENEW_S = 10.0
 HEARTBEAT_S, AWAY_HEARTBEAT_S = 2.0, 1.0
 MOST_ITEMS, MOST_CHARGES = 1000, 16
@@ -64,17 +64,14 @@ class Limiter:
         metrics: LimitMetrics,
         gateway_id: str,
         timeout_s: float,
-        request_s: float = 600.0,
         seed: Seed | None = None,
     ) -> None:
-        """`request_s` is the longest life of a request: money is held for it, and a little longer."""
         self._stub = ratelimit_pb2_grpc.RatelimitServiceStub(channel)
         self._clock = clock
         self._log = log
         self._metrics = metrics
         self._gateway_id = gateway_id
         self._timeout_s = timeout_s
-        self._hold_ms = int(min(request_s + SETTLING_S, LONGEST_HOLD_S) * 1000)
         self._seeds = Seeds(seed) if seed is not None else None
         self._coalescer: Coalescer[ratelimit_pb2.ReserveItem, ratelimit_pb2.ReserveResult] = Coalescer(self._send)
         self._presence = Presence()
@@ -96,9 +93,11 @@ class Limiter:
         model: str,
         tokens: int,
         budgets: Sequence[Budget] = (),
+        hold_s: float = HOLD_S,
     ) -> list[Meter]:
         """Charge one request, `tokens` and `budgets` against every limit that binds `caller` for `model`.
 
+        Money is held for `hold_s`, an hour at the most: the request's deadline and some time for its settlement.
         Answers how the meters stand. Raises `RateLimited`; `CapstanError` UNAVAILABLE when a limit is closed while
         ratelimit is away, BUDGET_UNKNOWN when nobody can tell what is spent. What was reserved, or was on its way when
         this was cancelled, is to be `ended`.
@@ -112,7 +111,7 @@ class Limiter:
         except RateLimited:
             self._metrics.over_limit_hits.inc()
             raise
-        held = Held(request_id, caller.organization_id, made, now_ms, self._hold_ms)
+        held = Held(request_id, caller.organization_id, made, now_ms, int(min(hold_s, LONGEST_HOLD_S) * 1000))
         self._running.begin(held)
         try:
             stand = await self._charged(held)
@@ -246,9 +245,9 @@ class Limiter:
                 owed.append(Held(name, organization_id, owing[start : start + MOST_CHARGES], now_ms, 1000))
         for held in self._running:
             leases = [charge for charge in held.charges if charge.dimension == "concurrent_requests"]
-            if held.own and held.made and leases:
+            if held.own and held.made and not held.leased and leases:
                 owed.append(Held(held.request_id, held.organization_id, leases, now_ms, held.hold_ms))
-                held.asked = True
+                held.asked = held.leased = True
         return owed
 
     async def keep(self) -> None:
@@ -257,7 +256,7 @@ class Limiter:
             await self._clock.sleep(RENEW_S)
             if not self.is_away:
                 try:
-                    await self._renew([held for held in self._running if held.made and not held.own])
+                    await self._renew([held for held in self._running if held.made and (held.leased or not held.own)])
                 except CapstanError as error:
                     self._log.warning("running requests were not renewed: %s", error)
 
@@ -266,7 +265,9 @@ class Limiter:
             some = running[start : start + MOST_ITEMS]
             items = [
                 ratelimit_pb2.RenewItem(
-                    request_id=held.request_id, organization_id=held.organization_id, tokens=held.tokens()
+                    request_id=held.request_id,
+                    organization_id=held.organization_id,
+                    tokens=0 if held.own else held.tokens(),
                 )
                 for held in some
             ]

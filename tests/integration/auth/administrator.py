@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
@@ -12,8 +12,10 @@ from chassis import keys
 from chassis.errors import CapstanError, Reason
 from chassis.rpc_client import call
 
-from .conftest import UNHURRIED_S, Client
+if TYPE_CHECKING:
+    from .conftest import Client
 
+UNHURRIED_S = 10.0
 METHODS = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods_by_name
 
 

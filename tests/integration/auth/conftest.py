@@ -23,7 +23,8 @@ from services.auth import commands
 from services.auth.app import build
 from services.auth.settings import Settings
 
-UNHURRIED_S = 10.0
+from .administrator import UNHURRIED_S, administrator
+
 PEPPER = "pepper " * 5
 
 
@@ -49,15 +50,23 @@ class Client:
             raise verdict
         return verdict
 
-    async def create_key(self, first: dict[str, str], name: str = "a key", **fields: object) -> pb.CreateKeyResponse:
-        request = {"organization_id": first["organization_id"], "project_id": first["project_id"], "name": name}
-        return await call(
-            self.stub.CreateKey, pb.CreateKeyRequest(**(request | fields)), timeout_s=UNHURRIED_S, peer="auth"
-        )
+    async def create_key(self, first: dict[str, str], name: str = "a key", **restrictions: object) -> Made:
+        where = {"project_id": first["project_id"], "name": name}
+        owner = await administrator(self, first["admin_key"])
+        made = await owner("CreateProjectKey", **where, restrictions=restrictions)
+        return Made(made.api_key.id, made.key)
 
-    async def revoke_key(self, organization_id: str, key_id: str) -> None:
-        request = pb.RevokeKeyRequest(organization_id=organization_id, key_id=key_id)
-        await call(self.stub.RevokeKey, request, timeout_s=UNHURRIED_S, peer="auth")
+    async def revoke_key(self, first: dict[str, str], key_id: str) -> None:
+        owner = await administrator(self, first["admin_key"])
+        await owner("DeleteProjectKey", project_id=first["project_id"], key_id=key_id)
+
+
+@dataclass(frozen=True)
+class Made:
+    """A key that was made."""
+
+    key_id: str
+    key: str
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -193,3 +194,44 @@ async def test_a_refusal_leaves_nothing_behind(town: Town) -> None:
             await town.owner("CreateInvite", **fields)
     assert len((await town.owner("ListAuditLogs")).entries) == before
     assert not (await town.owner("ListInvites")).invites
+
+
+async def test_two_owners_who_take_each_other_out_at_once_leave_one(town: Town) -> None:
+    invite = (await town.owner("CreateInvite", email="o@example.com", role="owner")).invite
+    second_id = (await town.owner("AcceptInvite", invite_id=invite.id)).user.id
+    key = (await town.owner("CreateAdminKey", name="k", user_id=second_id)).key
+    second = await administrator(town.client, key)
+    outcomes = await asyncio.gather(
+        town.owner("DeleteUser", user_id=second_id),
+        second("DeleteUser", user_id=town.owner_id),
+        town.owner("UpdateUser", user_id=town.owner_id, role="reader"),
+        return_exceptions=True,
+    )
+    failures = [outcome.reason for outcome in outcomes if isinstance(outcome, CapstanError)]
+    assert len(failures) >= 1
+    assert set(failures) <= {
+        Reason.OBJECT_CONFLICT,
+        Reason.PERMISSION_DENIED,
+        Reason.OBJECT_NOT_FOUND,
+        Reason.KEY_INVALID,
+    }
+    left = [who for who in (town.owner, second) if await _is_owner(who)]
+    assert left
+
+
+async def _is_owner(who: Administrator) -> bool:
+    try:
+        return bool(await who("CreateProject", name="still here"))
+    except CapstanError as error:
+        assert error.reason in (Reason.KEY_INVALID, Reason.PERMISSION_DENIED)  # noqa: PT017 - what a former owner is told
+        return False
+
+
+async def test_an_invite_that_two_accept_at_once_makes_one_user(town: Town) -> None:
+    invite = (await town.owner("CreateInvite", email="o@example.com", role="reader")).invite
+    outcomes = await asyncio.gather(
+        *(town.owner("AcceptInvite", invite_id=invite.id) for _ in range(4)), return_exceptions=True
+    )
+    reasons = [outcome.reason for outcome in outcomes if isinstance(outcome, CapstanError)]
+    assert reasons == [Reason.OBJECT_CONFLICT] * 3
+    assert len((await town.owner("ListUsers", emails=["o@example.com"])).users) == 1

@@ -171,6 +171,7 @@ async def test_a_key_carries_its_restrictions(owner: Administrator, client: Clie
     ("param", "restrictions"),
     [
         ("restrictions.scopes", {"scopes": ["No Scope"]}),
+        ("restrictions.scopes", {"scopes": ["a"] * 65}),
         ("restrictions.allowed_models", {"allowed_models": ["a\0"]}),
         ("restrictions.allowed_ips", {"allowed_ips": ["10.0.0.0/33"]}),
         ("restrictions.rate_limits", {"rate_limits": [{"requests_per_minute": -1}]}),

@@ -19,6 +19,7 @@ from services.auth import commands
 from services.auth.settings import Settings
 from tests.store_process import StoreProcess, postgres_process
 
+from .administrator import Administrator
 from .conftest import Client, Service
 
 
@@ -76,7 +77,7 @@ async def test_while_the_database_is_dead_known_keys_work_and_unknown_ones_are_u
         try:
             await assert_served_from_memory(client, key)
             with pytest.raises(CapstanError) as caught:
-                await client.revoke_key("org-1", "key_1")
+                await Administrator(client.channel, "org-1", "key_1")("ListProjects")
             assert caught.value.reason is Reason.UNAVAILABLE
         finally:
             server.start()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from capstan.auth.v1 import actor_pb2, admin_pb2_grpc, auth_pb2
+from chassis import keys
 from chassis.errors import CapstanError, Reason
 from chassis.testing import running
 from services.gateway.app import build
@@ -107,9 +108,9 @@ async def test_the_public_port_does_not_serve_the_administration(public: Client,
     assert admin.actors == []
 
 
-@pytest.mark.parametrize("key", ["", STRANGER, "sk-admin-nonsense"])
-async def test_without_a_good_key_there_is_a_401(office: Client, key: str) -> None:
-    assert error(await office.get(PROJECTS, key=key))[0] == 401
+async def test_without_a_good_key_there_is_a_401(office: Client) -> None:
+    for key in ("", STRANGER, "sk-admin-nonsense"):
+        assert error(await office.get(PROJECTS, key=key))[0] == 401, key
 
 
 async def test_another_organisations_header_is_refused(office: Client) -> None:
@@ -117,30 +118,28 @@ async def test_another_organisations_header_is_refused(office: Client) -> None:
     assert error(answer) == (401, INVALID, None, "mismatched_organization")
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "param", "code"),
-    [
-        (b"", 400, None, None),
-        (b"[]", 400, None, None),
-        (b'{"name": NaN}', 400, None, None),
-        (b'{"name": "a", "name": "\\u0000"}', 400, None, None),
-        (b"{}", 400, "name", "missing_required_parameter"),
-        (b'{"name": 5}', 400, "name", "invalid_type"),
-        (b'{"name": ""}', 400, "name", "invalid_value"),
-        (b'{"name": "' + b"x" * 101 + b'"}', 400, "name", "string_above_max_length"),
-        (b'{"name": "a", "color": "red"}', 400, "color", "unknown_parameter"),
-        (b'{"name": "a", "moderation_policy": "sometimes"}', 400, "moderation_policy", "invalid_value"),
-        (b'{"name": "a", "external_key_id": "ek_1"}', 400, "external_key_id", "invalid_type"),
-        (b'{"name": "' + b"x" * 2**18 + b'"}', 413, None, "request_too_large"),
-    ],
-)
-async def test_a_body_is_read_as_strictly_as_elsewhere(
-    office: Client, admin: Admin, body: bytes, status: int, param: str | None, code: str | None
-) -> None:
-    answer = await office.post(PROJECTS, body, headers={"content-type": "application/json"})
-    told = error(answer)
-    assert (told[0], told[2]) == (status, param), answer.json()
-    assert code is None or told[3] in (code, "empty_string"), answer.json()
+BODIES = [
+    (b"", 400, None, None),
+    (b"[]", 400, None, None),
+    (b'{"name": NaN}', 400, None, None),
+    (b'{"name": "a", "name": "\\u0000"}', 400, None, None),
+    (b"{}", 400, "name", "missing_required_parameter"),
+    (b'{"name": 5}', 400, "name", "invalid_type"),
+    (b'{"name": ""}', 400, "name", "empty_string"),
+    (b'{"name": "' + b"x" * 101 + b'"}', 400, "name", "string_above_max_length"),
+    (b'{"name": "a", "color": "red"}', 400, "color", "unknown_parameter"),
+    (b'{"name": "a", "moderation_policy": "sometimes"}', 400, "moderation_policy", "invalid_value"),
+    (b'{"name": "a", "external_key_id": "ek_1"}', 400, "external_key_id", "invalid_type"),
+    (b'{"name": "' + b"x" * 2**18 + b'"}', 413, None, "request_too_large"),
+]
+
+
+async def test_a_body_is_read_as_strictly_as_elsewhere(office: Client, admin: Admin) -> None:
+    for body, status, param, code in BODIES:
+        answer = await office.post(PROJECTS, body, headers={"content-type": "application/json"})
+        told = error(answer)
+        assert (told[0], told[2]) == (status, param), (body[:80], answer.json())
+        assert code is None or told[3] == code, (body[:80], answer.json())
     assert admin.projects == []
 
 
@@ -149,46 +148,40 @@ async def test_a_body_of_another_type_is_refused(office: Client) -> None:
     assert error(answer) == (415, INVALID, None, "unsupported_content_type")
 
 
-@pytest.mark.parametrize(
-    ("query", "code"),
-    [
-        ("limit=0", "integer_below_min_value"),
-        ("limit=101", "integer_above_max_value"),
-        ("limit=ten", "invalid_type"),
-        ("limit=1.5", "invalid_type"),
-        ("limit=" + "9" * 5000, "invalid_type"),
-        ("include_archived=perhaps", "invalid_type"),
-        ("after=" + "x" * 201, "string_above_max_length"),
-    ],
-)
-async def test_a_query_is_judged_too(office: Client, query: str, code: str) -> None:
-    answer = await office.get(f"{PROJECTS}?{query}")
-    assert error(answer) == (400, INVALID, query.partition("=")[0], code)
+QUERIES = [
+    ("limit=0", "integer_below_min_value"),
+    ("limit=101", "integer_above_max_value"),
+    ("limit=ten", "invalid_type"),
+    ("limit=1.5", "invalid_type"),
+    ("limit=" + "9" * 5000, "invalid_type"),
+    ("include_archived=perhaps", "invalid_type"),
+    ("after=" + "x" * 201, "string_above_max_length"),
+]
 
 
-async def test_a_query_of_thousands_is_refused(office: Client) -> None:
+async def test_a_query_is_judged_too(office: Client) -> None:
+    for query, code in QUERIES:
+        answer = await office.get(f"{PROJECTS}?{query}")
+        assert error(answer) == (400, INVALID, query.partition("=")[0], code), query[:80]
     assert error(await office.get(f"{PROJECTS}?" + "a=1&" * 1000))[0] == 400
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [
-        ("GET", f"{PROJECTS}/", 404, "unknown_url"),
-        ("GET", "/v1/organisation", 404, "unknown_url"),
-        ("GET", "/v1/models", 404, "unknown_url"),
-        ("PUT", PROJECTS, 405, "method_not_supported"),
-        ("GET", "/v1/organization/certificates", 404, "not_served"),
-        ("POST", "/v1/organization/projects/proj_0/certificates/activate", 404, "not_served"),
-        ("GET", "/v1/organization/usage/images", 404, "not_served"),
-    ],
-)
-async def test_what_is_not_here_is_said_in_the_envelope(
-    office: Client, method: str, path: str, status: int, code: str
-) -> None:
-    answer = await office.request(method, path, b"")
-    assert error(answer) == (status, INVALID, None, code)
-    if status == 405:
-        assert answer.headers["allow"] == "GET, POST"
+NOWHERE = [
+    ("GET", f"{PROJECTS}/", 404, "unknown_url"),
+    ("GET", "/v1/organisation", 404, "unknown_url"),
+    ("GET", "/v1/models", 404, "unknown_url"),
+    ("PUT", PROJECTS, 405, "method_not_supported"),
+    ("GET", "/v1/organization/certificates", 404, "not_served"),
+    ("POST", "/v1/organization/projects/proj_0/certificates/activate", 404, "not_served"),
+    ("GET", "/v1/organization/usage/images", 404, "not_served"),
+]
+
+
+async def test_what_is_not_here_is_said_in_the_envelope(office: Client) -> None:
+    for method, path, status, code in NOWHERE:
+        answer = await office.request(method, path, b"")
+        assert error(answer) == (status, INVALID, None, code), (method, path)
+        assert status != 405 or answer.headers["allow"] == "GET, POST"
 
 
 async def test_head_is_answered_without_a_body(office: Client) -> None:
@@ -196,28 +189,26 @@ async def test_head_is_answered_without_a_body(office: Client) -> None:
     assert (answer.status, answer.body) == (200, b"")
 
 
-@pytest.mark.parametrize(
-    ("failure", "expected"),
-    [
-        (CapstanError(Reason.OBJECT_NOT_FOUND, object="project", id="proj_9"), (404, INVALID, "id", None)),
-        (CapstanError(Reason.INVALID_ARGUMENT, param="name"), (400, INVALID, "name", "invalid_value")),
-        (CapstanError(Reason.PERMISSION_DENIED, scope="api.management.write"), (403, INVALID, None, None)),
-        (CapstanError(Reason.OBJECT_CONFLICT, object="project", id="a"), (409, INVALID, None, "already_exists")),
-        (
-            CapstanError(Reason.UNAVAILABLE, service="postgres"),
-            (503, "service_unavailable_error", None, "auth_unavailable"),
-        ),
-        (CapstanError(Reason.INTERNAL, "secret words"), (500, "server_error", None, "internal_error")),
-    ],
-)
-async def test_what_auth_refuses_is_put_in_openais_words(
-    office: Client, admin: Admin, failure: CapstanError, expected: tuple[Any, ...]
-) -> None:
-    admin.failure = failure
-    answer = await office.post(PROJECTS, {"name": "a"})
-    assert error(answer) == expected
-    assert b"secret words" not in answer.body
-    assert answer.headers["openai-organization"] == "org-1"
+FAILURES = [
+    (CapstanError(Reason.OBJECT_NOT_FOUND, object="project", id="proj_9"), (404, INVALID, "id", None)),
+    (CapstanError(Reason.INVALID_ARGUMENT, param="name"), (400, INVALID, "name", "invalid_value")),
+    (CapstanError(Reason.PERMISSION_DENIED, scope="api.management.write"), (403, INVALID, None, None)),
+    (CapstanError(Reason.OBJECT_CONFLICT, object="project", id="a"), (409, INVALID, None, "already_exists")),
+    (
+        CapstanError(Reason.UNAVAILABLE, service="postgres"),
+        (503, "service_unavailable_error", None, "auth_unavailable"),
+    ),
+    (CapstanError(Reason.INTERNAL, "secret words"), (500, "server_error", None, "internal_error")),
+]
+
+
+async def test_what_auth_refuses_is_put_in_openais_words(office: Client, admin: Admin) -> None:
+    for failure, expected in FAILURES:
+        admin.failure = failure
+        answer = await office.post(PROJECTS, {"name": "a"})
+        assert error(answer) == expected
+        assert b"secret words" not in answer.body
+        assert answer.headers["openai-organization"] == "org-1"
 
 
 async def test_auth_away_is_a_503_with_a_time_to_come_back(doors: tuple[Client, Client, Peers], admin: Admin) -> None:
@@ -275,6 +266,19 @@ async def test_an_address_that_tries_many_keys_is_told_to_wait_and_a_good_key_fr
         assert (await public.get("/v1/models", headers=said)).status == 200
         assert (await public.get("/v1/models", key=STRANGER, headers={"x-forwarded-for": "192.0.2.2"})).status == 401
         assert sum(made.auth.lookups) <= 4  # what is known may be asked again when the watch begins
+
+
+async def test_a_flood_of_different_junk_costs_auth_no_more_than_what_an_address_may_try(
+    tmp_path: Path, admin: Admin, keys_of_auth: TwoKeys
+) -> None:
+    said = {"x-forwarded-for": "192.0.2.1"}
+    junk = [keys.mint("proj", lambda count, number=number: number.to_bytes(count, "big")) for number in range(60)]
+    async with both(tmp_path, admin, keys_of_auth, trusted_proxy_hops=1, wrong_keys_per_minute=10) as (_, public, made):
+        answers = [await public.get("/v1/models", key=key, headers=said) for key in junk]
+        assert [answer.status for answer in answers[:10]] == [401] * 10
+        statuses = [answer.status for answer in answers]
+        assert statuses.count(429) >= 40  # a key is due every six seconds
+        assert sum(made.auth.lookups) == statuses.count(401)
 
 
 async def test_a_key_with_few_scopes_is_told_which_it_lacks(

@@ -159,7 +159,9 @@ async def test_the_router_is_told_what_a_placement_needs(client: Client, scripte
     for question in ("one", "two"):
         messages[-1]["content"] = question
         headers = {"x-session-id": "tab-7"}
-        await client.post(CHAT, {"model": "demo", "messages": messages, "service_tier": "flex"}, headers=headers)
+        body = {"model": "demo", "messages": messages, "service_tier": "flex"}
+        answer = await client.post(CHAT, body, headers=headers)
+        assert answer.json()["service_tier"] == "flex"
     first, second = scripted.router.items
     assert list(first.prefix_hashes) == list(second.prefix_hashes)
     assert len(first.prefix_hashes) == 3  # of 256, 512 and 1,024 bytes

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from chassis.clock import ManualClock
+from chassis.clock import ManualClock, SystemClock
 from chassis.ids import SequentialIds
 from chassis.testing import running
 from services.gateway.app import build
@@ -33,6 +33,13 @@ STREAMS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+class OneMoment(SystemClock):
+    """Always the same date; what waits waits as ever."""
+
+    def now(self) -> float:
+        return ManualClock().now()
+
+
 @pytest.fixture
 async def simulated(scripted: Peers) -> AsyncIterator[Client]:
     """Everything that decides about a byte is real or stands still: time, ids, seed."""
@@ -41,7 +48,7 @@ async def simulated(scripted: Peers) -> AsyncIterator[Client]:
     )
     async with (
         running("inference", build_inference, simulator) as replica,
-        running("gateway", build, settings(scripted), clock=ManualClock(), ids=SequentialIds()),
+        running("gateway", build, settings(scripted), clock=OneMoment(), ids=SequentialIds()),
     ):
         scripted.router.replicas = {"simulator": replica.address}
         yield Client(scripted.folder / "http.sock", KEY)

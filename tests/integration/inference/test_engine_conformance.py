@@ -81,6 +81,15 @@ async def test_the_deltas_make_the_answer(engine: Engine, ids: Iterator[str]) ->
     assert deltas[-1].finish in (FinishReason.STOP, FinishReason.LENGTH)
 
 
+async def test_the_end_is_no_text_even_where_control_tokens_are(engine: Engine, ids: Iterator[str]) -> None:
+    prompt = chat(engine, "What is the capital of France?")
+    sampling = Sampling(max_tokens=200, temperature=0)
+    hidden = await collect(engine, GenerationRequest(next(ids), prompt, sampling))
+    shown = await collect(engine, GenerationRequest(next(ids), prompt, sampling, control_tokens=True))
+    assert hidden[-1].finish is shown[-1].finish is FinishReason.STOP
+    assert text_of(shown) == text_of(hidden)
+
+
 async def test_characters_arrive_whole(engine: Engine, ids: Iterator[str]) -> None:
     heart = engine.tokenizer.encode("\N{SPARKLING HEART}", framed=False)
     assert len(heart) > 1

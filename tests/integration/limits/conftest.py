@@ -27,5 +27,5 @@ def server() -> Iterator[StoreProcess]:
 
 @pytest.fixture
 async def service(server: StoreProcess) -> AsyncIterator[Running]:
-    async with running("ratelimit", build, Settings(valkey_url=server.store.url, valkey_timeout_s=0.25)) as made:
+    async with running("ratelimit", build, Settings(valkey_url=server.store.url, valkey_timeout_s=1.0)) as made:
         yield made

@@ -255,6 +255,9 @@ HAMMERING: list[Any] = [
     *[("reserve", 0, 0, {0: 60, 1: 60}), *[("reserve", n, 0, {0: 1, 1: 1}) for n in range(1, 250)]],
     *[("wait", 1000), ("reserve", 900, 0, {0: 1, 1: 1}), ("reserve", 901, 0, {0: 61}), ("reserve", 902, 0, {1: 61})],
 ]
+UP_TO_THE_CAP: list[Any] = [
+    *[("reserve", 0, 0, {0: 59}), ("wait", 7), *[("reserve", n, 0, {0: 1}) for n in range(1, 10)]],
+]
 ACROSS_MIDNIGHT: list[Any] = [
     *[("reserve", 0, 0, {4: 5, 5: 300}), ("reserve", 1, 0, {4: 5, 5: 300}), ("reserve", 2, 0, {5: 300})],
     *[("renew", 0, 400), ("settle", 2, 100), ("wait", DAY_MS), ("reserve", 3, 0, {4: 5, 5: 300})],
@@ -266,6 +269,7 @@ ACROSS_MIDNIGHT: list[Any] = [
 @example(bounds=[60, 60, 1000, 1000, 9, 9], what=TWO_REFUNDS)
 @example(bounds=[60, 60, 1000, 1000, 9, 9], what=MORE_STEPS_THAN_MARKS)
 @example(bounds=[60, 60, 1000, 1000, 9, 9], what=HAMMERING)
+@example(bounds=[59, 60, 1000, 1000, 9, 9], what=UP_TO_THE_CAP)
 @example(bounds=[60, 60, 1000, 1000, 9, 900], what=ACROSS_MIDNIGHT)
 @given(bounds=st.lists(limits, min_size=6, max_size=6), what=steps)
 def test_every_answer_is_the_definitions(

@@ -456,6 +456,6 @@ def test_a_wrong_method_is_told_which_ones_are_right() -> None:
 def test_spent_money_says_whose_and_that_waiting_does_not_help(budget: str, code: str) -> None:
     error = CapstanError(Reason.QUOTA_EXHAUSTED, "spent", budget=budget)
     answer = to_api_error(error, context=ErrorContext())
-    assert (answer.status, answer.kind, answer.code) == (429, "insufficient_quota", code)
+    assert (answer.status, answer.type, answer.code) == (429, "insufficient_quota", code)
     assert (b"x-should-retry", b"false") in answer.headers
     assert not any(name.startswith(b"retry-after") for name, _ in answer.headers)

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Owns organisations, projects, users, service accounts and keys.
+    """Judges keys for gateways. AdminService (admin.proto) is where keys, and whatever they depend on, are made and ended.
 
     A key itself never reaches this service except when it is made here: callers send its SHA-256, and what is stored is
     HMAC-SHA-256(pepper, SHA-256(key)).
@@ -48,20 +48,10 @@ class AuthServiceStub:
                 request_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.WatchRequest.SerializeToString,
                 response_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.WatchResponse.FromString,
                 _registered_method=True)
-        self.CreateKey = channel.unary_unary(
-                '/capstan.auth.v1.AuthService/CreateKey',
-                request_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyRequest.SerializeToString,
-                response_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyResponse.FromString,
-                _registered_method=True)
-        self.RevokeKey = channel.unary_unary(
-                '/capstan.auth.v1.AuthService/RevokeKey',
-                request_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.SerializeToString,
-                response_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyResponse.FromString,
-                _registered_method=True)
 
 
 class AuthServiceServicer:
-    """Owns organisations, projects, users, service accounts and keys.
+    """Judges keys for gateways. AdminService (admin.proto) is where keys, and whatever they depend on, are made and ended.
 
     A key itself never reaches this service except when it is made here: callers send its SHA-256, and what is stored is
     HMAC-SHA-256(pepper, SHA-256(key)).
@@ -83,21 +73,6 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def CreateKey(self, request, context):
-        """CreateKey makes a key of a project and answers it, the only time it is ever shown.
-        Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND (project).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def RevokeKey(self, request, context):
-        """RevokeKey ends a key at once. Idempotent. Errors: OBJECT_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -111,16 +86,6 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.WatchRequest.FromString,
                     response_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.WatchResponse.SerializeToString,
             ),
-            'CreateKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.CreateKey,
-                    request_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyRequest.FromString,
-                    response_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyResponse.SerializeToString,
-            ),
-            'RevokeKey': grpc.unary_unary_rpc_method_handler(
-                    servicer.RevokeKey,
-                    request_deserializer=capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.FromString,
-                    response_serializer=capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'capstan.auth.v1.AuthService', rpc_method_handlers)
@@ -130,7 +95,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Owns organisations, projects, users, service accounts and keys.
+    """Judges keys for gateways. AdminService (admin.proto) is where keys, and whatever they depend on, are made and ended.
 
     A key itself never reaches this service except when it is made here: callers send its SHA-256, and what is stored is
     HMAC-SHA-256(pepper, SHA-256(key)).
@@ -180,60 +145,6 @@ class AuthService:
             '/capstan.auth.v1.AuthService/Watch',
             capstan_dot_auth_dot_v1_dot_auth__pb2.WatchRequest.SerializeToString,
             capstan_dot_auth_dot_v1_dot_auth__pb2.WatchResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def CreateKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/capstan.auth.v1.AuthService/CreateKey',
-            capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyRequest.SerializeToString,
-            capstan_dot_auth_dot_v1_dot_auth__pb2.CreateKeyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def RevokeKey(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/capstan.auth.v1.AuthService/RevokeKey',
-            capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyRequest.SerializeToString,
-            capstan_dot_auth_dot_v1_dot_auth__pb2.RevokeKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -13,7 +13,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthServiceStub:
-    """Owns organisations, projects, users, service accounts and keys.
+    """Judges keys for gateways. AdminService (admin.proto) is where keys, and whatever they depend on, are made and ended.
 
     A key itself never reaches this service except when it is made here: callers send its SHA-256, and what is stored is
     HMAC-SHA-256(pepper, SHA-256(key)).
@@ -28,15 +28,9 @@ class AuthServiceStub:
     """Watch streams what a cache of principals must forget, from the moment of the call on. Its first message comes at
     once and is empty: from then on nothing is missed. A client that loses the stream must distrust its cache.
     """
-    CreateKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateKeyRequest, _auth_pb2.CreateKeyResponse]
-    """CreateKey makes a key of a project and answers it, the only time it is ever shown.
-    Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND (project).
-    """
-    RevokeKey: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeKeyRequest, _auth_pb2.RevokeKeyResponse]
-    """RevokeKey ends a key at once. Idempotent. Errors: OBJECT_NOT_FOUND."""
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Owns organisations, projects, users, service accounts and keys.
+    """Judges keys for gateways. AdminService (admin.proto) is where keys, and whatever they depend on, are made and ended.
 
     A key itself never reaches this service except when it is made here: callers send its SHA-256, and what is stored is
     HMAC-SHA-256(pepper, SHA-256(key)).
@@ -61,23 +55,5 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Watch streams what a cache of principals must forget, from the moment of the call on. Its first message comes at
         once and is empty: from then on nothing is missed. A client that loses the stream must distrust its cache.
         """
-
-    @_abc_1.abstractmethod
-    def CreateKey(
-        self,
-        request: _auth_pb2.CreateKeyRequest,
-        context: _aio.ServicerContext[_auth_pb2.CreateKeyRequest, _abc.Awaitable[_auth_pb2.CreateKeyResponse]],
-    ) -> _abc.Awaitable[_auth_pb2.CreateKeyResponse]:
-        """CreateKey makes a key of a project and answers it, the only time it is ever shown.
-        Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND (project).
-        """
-
-    @_abc_1.abstractmethod
-    def RevokeKey(
-        self,
-        request: _auth_pb2.RevokeKeyRequest,
-        context: _aio.ServicerContext[_auth_pb2.RevokeKeyRequest, _abc.Awaitable[_auth_pb2.RevokeKeyResponse]],
-    ) -> _abc.Awaitable[_auth_pb2.RevokeKeyResponse]:
-        """RevokeKey ends a key at once. Idempotent. Errors: OBJECT_NOT_FOUND."""
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _aio.Server) -> None: ...

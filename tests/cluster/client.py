@@ -1,0 +1,77 @@
+"""What runs in the client's pod, with the official SDK: `chat MODEL`, `stream MODEL`, `load MODEL STREAMS`.
+
+`load` makes the file /tmp/started after its first stream and goes on until /tmp/stop is there. The SDK
+asks again where it does by default, before an answer has begun; a stream that breaks later is seen.
+"""
+
+import json
+import pathlib
+import sys
+import threading
+import time
+
+import openai
+
+STARTED, STOP = pathlib.Path("/tmp/started"), pathlib.Path("/tmp/stop")  # in a pod of its own
+QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+
+
+def chat(client: openai.OpenAI, model: str) -> dict[str, object]:
+    """One whole answer."""
+    answer = client.chat.completions.create(model=model, messages=QUESTION, max_completion_tokens=32)
+    usage = answer.usage
+    return {
+        "text": answer.choices[0].message.content,
+        "finish": answer.choices[0].finish_reason,
+        "tokens": usage.completion_tokens,
+    }
+
+
+def stream(client: openai.OpenAI, model: str) -> dict[str, object]:
+    """One answer in pieces."""
+    begin, first, pieces, finish = time.monotonic(), None, 0, None
+    options = {"include_usage": True}
+    answer = client.chat.completions.create(
+        model=model, messages=QUESTION, max_completion_tokens=64, stream=True, stream_options=options
+    )
+    usage = None
+    for chunk in answer:
+        first = first or time.monotonic()
+        usage = chunk.usage or usage
+        if chunk.choices:
+            pieces += 1
+            finish = chunk.choices[0].finish_reason or finish
+    tokens = usage.completion_tokens if usage else None
+    return {"pieces": pieces, "finish": finish, "tokens": tokens, "first_s": round((first or 0) - begin, 3)}
+
+
+def load(client: openai.OpenAI, model: str, streams: int) -> list[dict[str, object]]:
+    """Streams, `streams` at a time; what became of each."""
+    results: list[dict[str, object]] = []
+
+    def one_after_another() -> None:
+        while not STOP.exists():
+            try:
+                results.append(stream(client, model))
+            except Exception as error:  # whatever it is, it is counted
+                results.append({"error": f"{type(error).__name__}: {error}", "at": time.time()})
+                time.sleep(0.5)
+            STARTED.touch()
+
+    threads = [threading.Thread(target=one_after_another) for _ in range(streams)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+def main() -> None:
+    """Do what the arguments say, print it as JSON."""
+    client = openai.OpenAI(timeout=120)
+    what, model, *more = sys.argv[1:]
+    doing = {"chat": chat, "stream": stream, "load": lambda c, m: load(c, m, int(more[0]))}[what]
+    print(json.dumps(doing(client, model)))
+
+
+main()

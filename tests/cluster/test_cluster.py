@@ -1,0 +1,209 @@
+"""From an empty namespace to answers and back, on a real cluster; in this order, each on what the one before left."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.cluster.cluster import CLIENT, MODEL, NAMESPACE, RELEASE, SIMULATED, Cluster
+
+SERVICES = ("auth", "billing", "jobs", "moderation", "ratelimit", "router")
+REACH = """\
+import socket, sys
+host, port = sys.argv[1].split(":")
+try:
+    socket.create_connection((host, int(port)), timeout=4).close()
+except OSError as error:
+    print("no")
+else:
+    print("yes")
+"""
+HEALTH = """\
+import grpc, sys
+from pathlib import Path
+from grpc_health.v1 import health_pb2 as pb, health_pb2_grpc as rpc
+def read(name):
+    return (Path("/etc/capstan/tls") / name).read_bytes()
+own = grpc.ssl_channel_credentials(read("ca.crt"), read("tls.key"), read("tls.crt"))
+bare = grpc.ssl_channel_credentials(read("ca.crt"))
+[address] = sys.argv[1:]
+for channel in (
+    grpc.secure_channel(address, own), grpc.secure_channel(address, bare), grpc.insecure_channel(address)
+):
+    try:
+        print(rpc.HealthStub(channel).Check(pb.HealthCheckRequest(), timeout=10).status)
+    except grpc.RpcError as error:
+        print(error.code().name)
+"""
+STANDING = """\
+import os, pathlib
+token = pathlib.Path("/var/run/secrets/kubernetes.io")
+print(os.getuid(), token.exists(), os.access("/opt/capstan/app", os.W_OK))
+"""
+UNPRIVILEGED = ["65532", "False", "False"]
+SCHEMAS = """\
+import asyncio, asyncpg, pathlib
+async def main():
+    connection = await asyncpg.connect(pathlib.Path("/etc/capstan/postgres/dsn").read_text())
+    for row in await connection.fetch("SELECT nspname FROM pg_namespace ORDER BY 1"):
+        print(row["nspname"])
+asyncio.run(main())
+"""
+
+
+def secrets(cluster: Cluster) -> dict[str, Any]:
+    return {
+        each["metadata"]["name"]: each["data"]
+        for each in cluster.get("secrets")
+        if each["metadata"]["name"].startswith(RELEASE)
+    }
+
+
+def broken(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [each for each in results if "error" in each or each["finish"] not in ("stop", "length")]
+
+
+def reaches(cluster: Cluster, workload: str, address: str) -> bool:
+    return cluster.kubectl("exec", workload, "--", "python3", "-c", REACH, address).strip() == "yes"
+
+
+def test_it_installs_and_everything_becomes_ready(cluster: Cluster) -> None:
+    with cluster.times.of("helm install until everything is ready") as said:
+        cluster.install()
+        said.append("engine: " + ("simulator" if SIMULATED else "vLLM on CPU"))
+    pods = [
+        each for each in cluster.get("pods") if each["metadata"]["labels"]["app.kubernetes.io/component"] != "migration"
+    ]
+    assert len(pods) == 11
+    assert not [
+        each["metadata"]["name"]
+        for each in pods
+        for status in each["status"]["containerStatuses"]
+        if not status["ready"]
+    ]
+
+
+def test_migrations_ran_and_left_nothing(cluster: Cluster) -> None:
+    assert cluster.get("jobs") == []
+    found = cluster.kubectl("exec", f"deploy/{RELEASE}-auth", "--", "python3", "-c", SCHEMAS).split()
+    assert {"auth", "billing", "jobs"} <= set(found)
+
+
+def test_the_first_key_is_made_once(cluster: Cluster) -> None:
+    line = ("exec", f"deploy/{RELEASE}-auth", "--", "python3", "-m", "services.auth", "bootstrap")
+    with cluster.times.of("first key"):
+        made = json.loads(cluster.kubectl(*line))
+    assert made["api_key"].startswith("sk-proj-")
+    assert json.loads(cluster.kubectl(*line)) == {"exists": True}
+    cluster.api_key = made["api_key"]
+    cluster.start_client()
+
+
+def test_the_official_sdk_gets_an_answer_and_a_stream(cluster: Cluster) -> None:
+    with cluster.times.of("first chat request") as said:
+        answer = cluster.client("chat", MODEL)
+        said.append(json.dumps(answer["text"])[:60])
+    assert answer["text"]
+    assert answer["finish"] in ("stop", "length")
+    if not SIMULATED:
+        assert "Paris" in answer["text"]
+    with cluster.times.of("a stream") as said:
+        streamed = cluster.client("stream", MODEL)
+        said.append(f"{streamed['tokens']} tokens, the first after {streamed['first_s']} s")
+    assert streamed["pieces"] >= 2
+    assert streamed["finish"] in ("stop", "length")
+
+
+def test_the_charts_own_tests_pass(cluster: Cluster) -> None:
+    with cluster.times.of("helm test"):
+        logs = cluster.helm_test()
+    assert "reached" not in logs.replace("cannot be reached", "")
+
+
+def test_only_the_edges_of_the_star_can_be_walked(cluster: Cluster) -> None:
+    with cluster.times.of("network policies") as said:
+        gateway = f"pod/{RELEASE}-gateway-0"
+        for service in SERVICES:
+            assert reaches(cluster, gateway, f"{RELEASE}-{service}:50051"), service
+        forbidden = [
+            (f"deploy/{RELEASE}-moderation", f"{RELEASE}-auth:50051"),
+            (f"deploy/{RELEASE}-auth", f"{RELEASE}-billing:50051"),
+            (f"deploy/{RELEASE}-router", f"{RELEASE}-postgres:5432"),
+            (f"deploy/{RELEASE}-auth", f"{RELEASE}-valkey:6379"),
+            (gateway, f"{RELEASE}-postgres:5432"),
+            (f"deploy/{RELEASE}-model-{MODEL}", f"{RELEASE}-gateway:80"),
+            (f"pod/{CLIENT}", f"{RELEASE}-auth:50051"),
+            (f"pod/{CLIENT}", f"{RELEASE}-postgres:5432"),
+        ]
+        for workload, address in forbidden:
+            assert not reaches(cluster, workload, address), f"{workload} reaches {address}"
+        assert reaches(cluster, f"deploy/{RELEASE}-auth", f"{RELEASE}-postgres:5432")
+        assert reaches(cluster, f"pod/{CLIENT}", f"{RELEASE}-gateway:80")
+        said.append(f"{len(forbidden)} forbidden edges refused")
+
+
+def test_grpc_is_only_for_who_shows_a_certificate(cluster: Cluster) -> None:
+    said = cluster.kubectl(
+        "exec", f"{RELEASE}-gateway-0", "--", "python3", "-c", HEALTH, f"{RELEASE}-auth:50051"
+    ).split()
+    assert said[0] == "1"
+    assert not {"1"} & set(said[1:])
+
+
+def test_no_pod_has_a_token_or_runs_as_root_or_writes_to_its_root(cluster: Cluster) -> None:
+    for each in cluster.get("pods"):
+        name = each["metadata"]["name"]
+        if name != CLIENT:
+            assert cluster.kubectl("exec", name, "--", "python3", "-c", STANDING).split() == UNPRIVILEGED, name
+
+
+def test_a_rolling_restart_of_everything_breaks_no_stream(cluster: Cluster) -> None:
+    with cluster.times.of("rolling restart of everything under streams") as said:
+        with cluster.under_load(2) as results:
+            for service in SERVICES:
+                cluster.rollout(f"deployment/{RELEASE}-{service}")
+            cluster.rollout(f"statefulset/{RELEASE}-gateway")
+            cluster.rollout(f"deployment/{RELEASE}-model-{MODEL}")
+        said.append(f"{len(results)} streams, {len(broken(results))} broken")
+    assert results
+    assert broken(results) == []
+
+
+def test_pods_that_are_deleted_come_back_and_break_no_stream(cluster: Cluster) -> None:
+    with cluster.times.of("a gateway and auth deleted under streams") as said:
+        with cluster.under_load(2) as results:
+            cluster.kubectl("delete", "pod", f"{RELEASE}-gateway-1", f"--timeout={300}s")
+            cluster.kubectl("delete", "pod", "-l", "app.kubernetes.io/name=auth", f"--timeout={300}s")
+            cluster.kubectl("rollout", "status", f"statefulset/{RELEASE}-gateway", "--timeout=300s")
+            cluster.kubectl("rollout", "status", f"deployment/{RELEASE}-auth", "--timeout=300s")
+        said.append(f"{len(results)} streams, {len(broken(results))} broken")
+    assert results
+    assert broken(results) == []
+
+
+def test_an_upgrade_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) -> None:
+    before = secrets(cluster)
+    with cluster.times.of("helm upgrade under streams") as said:
+        with cluster.under_load(1) as results:
+            cluster.upgrade(logLevel="WARNING")
+        said.append(f"{len(results)} streams, {len(broken(results))} broken")
+    assert secrets(cluster) == before
+    assert results
+    assert broken(results) == []
+
+
+def test_a_rollback_answers_as_before(cluster: Cluster) -> None:
+    with cluster.times.of("helm rollback"):
+        cluster.roll_back(1)
+    assert cluster.client("chat", MODEL)["text"]
+
+
+def test_nothing_is_left_after_it_is_uninstalled(cluster: Cluster) -> None:
+    with cluster.times.of("helm uninstall"):
+        cluster.uninstall()
+    kinds = (
+        "all,secrets,configmaps,networkpolicies,persistentvolumeclaims,serviceaccounts,roles,rolebindings,pdb,hpa,jobs"
+    )
+    left = cluster.kubectl("get", kinds, "-o", "name").split()
+    own = {f"pod/{CLIENT}", "configmap/kube-root-ca.crt", "serviceaccount/default"}
+    assert [name for name in left if name not in own and "default-token" not in name] == [], NAMESPACE

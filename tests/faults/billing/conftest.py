@@ -1,0 +1,97 @@
+"""One suite of real processes for all faults of metering, with the simulator for an engine and short patience."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from capstan.billing.v1 import budgets_pb2, budgets_pb2_grpc
+from chassis.rpc_client import call, connect
+from tests.contract.suite import Suite, until
+from tests.faults.billing.driver import Driver, Seen
+from tests.stack import running_stack
+
+TOKENS_PER_S = 40
+GRACE_S = 60.0
+SETTINGS = {
+    "CAPSTAN_INFERENCE_SIM_TOKENS_PER_S": str(TOKENS_PER_S),
+    "CAPSTAN_INFERENCE_SIM_TTFT_S": "0.01",
+    "CAPSTAN_INFERENCE_SIM_ANSWER_TOKENS": "1000000",
+    "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(GRACE_S),
+    "CAPSTAN_BILLING_RECONCILE_INTERVAL_S": "0.5",
+}
+
+
+@pytest.fixture(scope="session")
+def metered(store_folder: Path) -> Iterator[Books]:
+    """The suite, with a look into its books."""
+    with running_stack(store_folder / "faults", engine="simulator", environment=SETTINGS) as stack:
+        yield Books(Suite(stack))
+
+
+class Books:
+    """The running suite, and what must be true of its books."""
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self.driver = Driver(suite.stack.base_url, suite.stack.api_key, suite.stack.model)
+
+    @property
+    def organization_id(self) -> str:
+        """Whose key it is."""
+        return self.suite.get("/v1/models").headers["openai-organization"]
+
+    def outcomes(self, seen: list[Seen]) -> dict[str, tuple[str, int, int]]:
+        """Look up events by request id: outcome, prompt and completion tokens."""
+        rows = self.suite.query(
+            "select request_id, outcome, prompt_tokens, completion_tokens from billing.usage_events "
+            "where request_id = any($1)",
+            [one.request_id for one in seen if one.request_id],
+        )
+        return {row[0]: tuple(row)[1:] for row in rows}
+
+    def settled(self, seen: list[Seen]) -> dict[str, tuple[str, int, int]]:
+        """Wait until every request that was let in has its event, check what clients were told, and the books.
+
+        For each completed request exactly one event with the tokens that its client was told; nothing else is charged
+        twice or drifts, as `verify` sees it.
+        """
+        begun = [one for one in seen if one.status == 200]
+        until(lambda: len(self.outcomes(begun)) == len(begun))
+        events = self.outcomes(begun)
+        for one in begun:
+            if one.completed:
+                told = (one.usage["prompt_tokens"], one.usage["completion_tokens"])
+                assert events[one.request_id] == ("ok", *told), one
+        self.verify()
+        return events
+
+    def verify(self) -> None:
+        """Run the check of the books until engines and gateways have both told everything, and see it pass."""
+        last = self.suite.verify_books(grace_s=1.0)
+
+        def sound() -> bool:
+            nonlocal last
+            last = self.suite.verify_books(grace_s=1.0)
+            return last.returncode == 0
+
+        if last.returncode:
+            try:
+                until(sound, patience_s=20.0, every_s=0.5)
+            except AssertionError:
+                pytest.fail(last.stdout + last.stderr)
+
+    def budgets(self, name: str, **fields: Any) -> Any:
+        """Call BudgetService."""
+
+        async def ask() -> Any:
+            async with connect(self.suite.stack.address("billing")) as channel:
+                stub = budgets_pb2_grpc.BudgetServiceStub(channel)
+                request = getattr(budgets_pb2, f"{name}Request")(**fields)
+                return await call(getattr(stub, name), request, timeout_s=10, peer="billing")
+
+        return asyncio.run(ask())
