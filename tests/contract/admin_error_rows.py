@@ -155,6 +155,8 @@ ROWS = [
     Row("GET", f"{COSTS}?start_time=0&limit=181", None, 400, "integer_above_max_value", "limit"),
     Row("GET", f"{COSTS}?start_time=0&bucket_width=1h", None, 400, None, "bucket_width"),
     Row("GET", f"{COSTS}?start_time=0", None, 400, None, "start_time"),
+    Row("GET", "/v1/organization/invoices/2026-13", None, 400, None, "period"),
+    Row("GET", "/v1/organization/invoices/2026-11?format=pdf", None, 400, "invalid_value", "format"),
     Row("GET", "/v1/organization/certificates", None, 404, "not_served", None),
     Row("GET", f"{PROJECT}/hosted_tool_permissions", None, 404, "not_served", None),
     Row("GET", "/v1/organization/external_keys/ek_1", None, 404, "not_served", None),

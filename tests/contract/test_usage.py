@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from services.gateway.schema.admin.invoices import Invoice
 from tests.contract.administration import (
     Tenant,
     Witness,
@@ -161,3 +162,22 @@ def test_who_may_only_see_projects_sees_no_usage(suite: Suite, used: Used) -> No
     for path in ("usage/completions?start_time=0", "costs?start_time=0", "spend_limit", "spend_alerts"):
         answer = suite.request("GET", f"/v1/organization/{path}", None, key=key, admin=True)
         assert answer.status == 403, (path, answer)
+
+
+def test_the_months_statement_is_what_is_owed_in_every_form(suite: Suite, used: Used) -> None:
+    owed = suite.account(used.tenant.id).receivable_nanousd
+    path = f"/v1/organization/invoices/{time.strftime('%Y-%m', time.gmtime(used.start_time))}"
+    statement = own(suite, "GET", path.removeprefix("/v1/"), key=used.tenant.admin_key)
+    Invoice.model_validate(statement)
+    assert (statement["id"], statement["organization_id"]) == (None, used.tenant.id)
+    assert int(statement["total_nanousd"]) == owed == sum(int(line["amount_nanousd"]) for line in statement["lines"])
+    assert {line["project_id"] for line in statement["lines"]} == {used.tenant.project_id, used.other_project_id}
+    sheet, page = (
+        suite.request("GET", f"{path}?format={form}", None, key=used.tenant.admin_key, admin=True)
+        for form in ("csv", "html")
+    )
+    assert sheet.headers["content-type"] == "text/csv; charset=utf-8"
+    assert sheet.body.decode().splitlines()[-1].endswith(statement["total_usd"])
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert statement["total_usd"] in page.body.decode()

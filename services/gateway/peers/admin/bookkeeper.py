@@ -7,12 +7,13 @@ from typing import Any
 
 import grpc
 
-from capstan.billing.v1 import budgets_pb2_grpc, reports_pb2_grpc
+from capstan.billing.v1 import budgets_pb2_grpc, invoices_pb2_grpc, reports_pb2_grpc
 from chassis.errors import CapstanError, Reason
 from services.gateway.peers.calls import call
 
 _SAID_AS: Mapping[str, str] = {
     "page_token": "page",
+    "period_id": "period",
     "bucket_count": "limit",
     "owner_ids": "user_ids",
     "key_ids": "api_key_ids",
@@ -31,6 +32,7 @@ class Bookkeeper:
     def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
         self.reports = reports_pb2_grpc.ReportServiceStub(channel)
         self.budgets = budgets_pb2_grpc.BudgetServiceStub(channel)
+        self.invoices = invoices_pb2_grpc.InvoiceServiceStub(channel)
         self._timeout_s = timeout_s
 
     async def ask(self, method: Any, request: Any) -> Any:

@@ -25,15 +25,14 @@ class SpendAlerts:
         self._rights = rights
 
     async def list(self, actor: Actor, wanted: Wanted, project_id: str = "") -> Listing[SpendAlert]:
-        """Answer a page. Raises OBJECT_NOT_FOUND when the alert that it follows or comes before is not there."""
+        """Answer a page; an empty one when the alert that it follows or comes before is not there."""
         await self._rights.see(actor, project_id)
         alerts = await self._all(actor, project_id)
         if wanted.order == "desc":
             alerts = alerts[::-1]
         places = {alert.id: place for place, alert in enumerate(alerts)}
-        for cursor in filter(None, (wanted.after, wanted.before)):
-            if cursor not in places:
-                raise _gone(cursor)
+        if not places.keys() >= {*filter(None, (wanted.after, wanted.before))}:
+            return listing([], has_more=False)
         begin = places[wanted.after] + 1 if wanted.after else 0
         end = places[wanted.before] if wanted.before else len(alerts)
         found = alerts[begin:end]

@@ -13,7 +13,8 @@ MOST_CENTS = 900_000_000
 """9 million dollars, which is what fits where limits are counted."""
 
 Threshold = Annotated[int, Field(ge=0, le=MOST_CENTS)]
-Currency, Interval = Literal["USD"], Literal["month"]
+Currency = Literal["USD"]
+Interval = Literal["month"]
 
 
 class SpendLimitUpdate(RequestModel):
