@@ -72,7 +72,7 @@ class Output:
     def __init__(self, response_id: str, *, logprobs: bool = False) -> None:
         self.items: list[Item] = []
         self.finish_reason = "stop"
-        self._response_id = response_id
+        self.response_id = response_id
         self._logprobs = logprobs
         self._open: Item | None = None
         self._calls = -1
@@ -143,7 +143,7 @@ class Output:
     def _opened(self, kind: Kind, part: ToolCallDelta | None = None) -> Iterator[Change]:
         yield from self._closed("completed")
         index = len(self.items)
-        item = self._open = Item(kind, item_id(kind, self._response_id, index), index)
+        item = self._open = Item(kind, item_id(kind, self.response_id, index), index)
         if part is not None:
             item.call, item.call_id, item.name = part.index, part.call_id, part.name
         self.items.append(item)

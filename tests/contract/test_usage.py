@@ -54,10 +54,11 @@ def used(suite: Suite, model: str) -> Used:
         chats = [first.chat.completions.create(model=model, messages=CAPITAL, max_tokens=8).usage for _ in range(2)]
         responded = first.responses.create(model=model, input="Hello", max_output_tokens=16).usage
         apart = second.chat.completions.create(model=model, messages=CAPITAL, max_tokens=4).usage
+        second.moderations.create(input="one two three")
         embedded = second.embeddings.create(model=EMBEDDING_NAME, input="one two three").usage
     assert responded is not None
     assert apart is not None
-    until(lambda: suite.account(tenant.id).event_count == 5)
+    until(lambda: suite.account(tenant.id).event_count == 6)
     return Used(
         tenant,
         other,
@@ -126,7 +127,16 @@ def test_a_filter_leaves_out_what_it_does_not_name(suite: Suite, admin: OpenAI, 
 def test_embeddings_are_apart_from_completions(admin: OpenAI, used: Used) -> None:
     (found,) = results(admin.admin.organization.usage.embeddings(start_time=used.start_time, group_by=["model"]))
     assert (found.input_tokens, found.num_model_requests, found.model) == (used.embedded, 1, EMBEDDING_NAME)
-    assert results(admin.admin.organization.usage.moderations(start_time=used.start_time)) == []
+
+
+def test_verdicts_are_counted_and_free(admin: OpenAI, used: Used) -> None:
+    usage = admin.admin.organization.usage
+    (found,) = results(usage.moderations(start_time=used.start_time, group_by=["project_id"]))
+    assert (found.project_id, found.num_model_requests) == (used.other_project_id, 1)
+    assert found.input_tokens > 0
+    items = {each.line_item: each for each in results(usage.costs(start_time=used.start_time, group_by=["line_item"]))}
+    (free,) = [each for name, each in items.items() if name.endswith(", moderations")]
+    assert free.amount.model_extra["value_nanousd"] == "0"
 
 
 def test_costs_are_what_is_owed_and_add_up_in_every_grouping(suite: Suite, admin: OpenAI, used: Used) -> None:

@@ -67,7 +67,7 @@ def router(office: Office) -> APIRouter:
     ) -> Buckets[EmbeddingsUsage]:
         return await usage.embeddings(actor, span, whose, [*group_by])
 
-    @made.get("/moderations", operation_id="usage-moderations", summary="Sum moderations that were billed: none is")
+    @made.get("/moderations", operation_id="usage-moderations", summary="Sum moderations, which are free")
     async def moderations(
         actor: Acting,
         span: Time,

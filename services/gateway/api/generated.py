@@ -60,17 +60,10 @@ async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count:
     await grant.finish(Outcome.OK, usage)
 
 
-async def stream(
-    desk: Desk,
-    grant: Grant,
-    starts: Sequence[Start],
-    body: SamplingRequest,
-    writer_of: Callable[[Generation], Writer],
-    held: AsyncExitStack,
-    exchange: Exchange,
-    keep: Keep | None = None,
-) -> EventStream:
-    """Start the work and make the streamed answer, which `keep` keeps. `held` holds grant and generation till its end.
+async def opened(
+    desk: Desk, grant: Grant, starts: Sequence[Start], held: AsyncExitStack, exchange: Exchange
+) -> asyncio.Task[Generation]:
+    """Start the work of a stream; `held`, which holds the grant, holds the generation too from now on.
 
     Until the first token, and for the keep-alive interval at the most, the status of the answer stays open: what
     fails till then is raised. After it the client gets its head and learns of a failure from an event.
@@ -96,6 +89,24 @@ async def stream(
         if opening.done():
             await opening
         guard.pop_all()
+    return opening
+
+
+async def stream(
+    desk: Desk,
+    grant: Grant,
+    starts: Sequence[Start],
+    body: SamplingRequest,
+    writer_of: Callable[[Generation], Writer],
+    held: AsyncExitStack,
+    exchange: Exchange,
+    keep: Keep | None = None,
+) -> EventStream:
+    """Start the work and make the streamed answer, which `keep` keeps. `held` holds grant and generation till its end.
+
+    What fails before the head has left is raised, as by `opened`.
+    """
+    opening = await opened(desk, grant, starts, held, exchange)
 
     async def events() -> AsyncIterator[bytes]:
         generation = await opening

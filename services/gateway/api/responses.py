@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from functools import cache
 
 import orjson
 
 from chassis.errors import CapstanError
 from services.gateway import estimate, response_answers
 from services.gateway.admission import Grant, Work
-from services.gateway.api.generated import finish, headers, keep_alive_s
+from services.gateway.api.generated import finish, headers, keep_alive_s, opened
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.api.keeping import items_of, keep, recall, resolved
 from services.gateway.caller import Caller
@@ -33,18 +35,22 @@ async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exc
     async with AsyncExitStack() as stack:
         work = _work(desk, caller, body, turns)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
-        running = desk.generator.start(grant, [response_start(body, turns)], exchange.terms, whole=not body.stream)
-        generation = await stack.enter_async_context(running)
-        head = Head(response_id, int(desk.clock.now()), generation.placement.model, response_answers.echo(body))
+        starts = [response_start(body, turns)]
         output = Output(response_id, logprobs=body.wants_logprobs)
-        if not body.stream:
-            async for batch in generation.batches():
-                for _, delta in batch:
-                    output.take(delta)
-            output.close()
-            answer = await _ended(desk, grant, generation, head, output, items)
-            return Whole(orjson.dumps(answer), headers(grant, exchange))
-        return _stream(desk, grant, generation, head, output, items, stack.pop_all(), exchange)
+        if body.stream:
+            opening = await opened(desk, grant, starts, held := stack.pop_all(), exchange)
+            return _stream(desk, grant, opening, body, output, items, held, exchange)
+        generation = await stack.enter_async_context(desk.generator.start(grant, starts, exchange.terms, whole=True))
+        async for batch in generation.batches():
+            for _, delta in batch:
+                output.take(delta)
+        output.close()
+        answer = await _ended(desk, grant, generation, _head(desk, grant, body, output), output, items)
+        return Whole(orjson.dumps(answer), headers(grant, exchange))
+
+
+def _head(desk: Desk, grant: Grant, body: ResponseRequest, output: Output) -> Head:
+    return Head(output.response_id, int(desk.clock.now()), grant.model, response_answers.echo(body))
 
 
 async def read(
@@ -83,16 +89,22 @@ async def _ended(
 def _stream(
     desk: Desk,
     grant: Grant,
-    generation: Generation,
-    head: Head,
+    opening: asyncio.Task[Generation],
+    body: ResponseRequest,
     output: Output,
     items: list[Json],
     held: AsyncExitStack,
     exchange: Exchange,
 ) -> EventStream:
-    writer = EventWriter(head, output)
+    @cache
+    def begun() -> tuple[Head, EventWriter]:
+        # Only now, when it is known what serves it.
+        head = _head(desk, grant, body, output)
+        return head, EventWriter(head, output)
 
     async def events() -> AsyncIterator[bytes]:
+        generation = await opening
+        head, writer = begun()
         yield writer.begin()
         async for batch in generation.batches():
             told = writer.write(delta for _, delta in batch)
@@ -102,7 +114,7 @@ def _stream(
         yield closing + writer.end(await _ended(desk, grant, generation, head, output, items))
 
     def error_event(error: CapstanError) -> bytes:
-        return writer.fail(exchange.error(error))
+        return begun()[1].fail(exchange.error(error))
 
     return EventStream(
         events(),
@@ -111,6 +123,7 @@ def _stream(
         error_event=error_event,
         metrics=desk.metrics,
         keep_alive_s=keep_alive_s(desk, exchange),
+        late=not opening.done(),
     )
 
 

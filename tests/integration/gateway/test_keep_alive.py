@@ -104,3 +104,21 @@ async def test_a_client_that_leaves_a_silent_stream_stops_its_work(patient: Clie
     (event,) = scripted.billing.events.values()
     assert event.outcome == billing_pb2.OUTCOME_CLIENT_CLOSED
     await eventually(lambda: len(scripted.router.released) == 1)
+
+
+async def test_a_response_is_kept_alive_before_its_first_event_too(patient: Client, scripted: Peers) -> None:
+    scripted.inference.before = "wait"
+    body = {"model": MODEL, "input": "Say hello", "stream": True, "store": False}
+    frames = await slow(patient, scripted, body, "/v1/responses")
+    assert frames[0] == COMMENT
+    events = [frame.split("\n")[0] for frame in frames if frame.startswith("event: ")]
+    assert (events[0], events[-1]) == ("event: response.created", "event: response.completed")
+
+
+async def test_a_response_that_fails_after_its_head_says_so_in_an_event(impatient: Client, scripted: Peers) -> None:
+    scripted.inference.before = scripted.spare.before = "wait"
+    body = {"model": MODEL, "input": "Say hello", "stream": True, "store": False}
+    answer = await impatient.post("/v1/responses", body)
+    assert answer.status == 200
+    events = [frame.split("\n")[0] for frame in answer.body.decode().split("\n\n") if frame.startswith("event: ")]
+    assert events == ["event: error", "event: response.failed"]

@@ -83,7 +83,7 @@ class EmbeddingsUsage(Grouped):
 
 
 class ModerationsUsage(Grouped):
-    """Of moderations."""
+    """Of moderations, which are free; their tokens are estimated."""
 
     object: Literal["organization.usage.moderations.result"] = "organization.usage.moderations.result"
     input_tokens: int
