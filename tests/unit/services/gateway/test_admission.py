@@ -103,11 +103,14 @@ async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = F
     async def late_usage() -> tuple[Usage, bool]:
         return Usage(prompt_tokens=10, completion_tokens=tokens), True
 
-    with pytest.raises(CapstanError):
+    async def work() -> None:
         async with admitting.admit(caller(), WORK, "req_1") as grant:
             grant.late_usage, grant.generated = late_usage, lambda: tokens
             grant.broken = after_another
             raise error
+
+    with pytest.raises(CapstanError):
+        await work()
     await admitting.closed(5)
     yield peers
 
