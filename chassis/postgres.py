@@ -30,6 +30,9 @@ Connection = PoolConnectionProxy
 _GRACE_S = 0.5
 """How long after the server's own statement timeout a silent server is given up."""
 
+_WALL = Path(__file__).with_name("wall.sql")
+"""What migrations put tables behind the wall between organisations with: see chassis/tenancy.py."""
+
 _MIGRATION_WAIT_S = 60
 """How long a migration waits for another one to finish, or for a lock on a table."""
 
@@ -106,14 +109,16 @@ class Pool:
                 await self._inner.release(connection, timeout=self._acquire_timeout_s)
 
     @asynccontextmanager
-    async def transaction(self, *, readonly: bool = False) -> AsyncIterator[Connection]:
+    async def transaction(self, *, readonly: bool = False, snapshot: bool = False) -> AsyncIterator[Connection]:
         """Borrow a connection inside a transaction: committed at the end, rolled back on any exception.
+
+        A `snapshot` sees one moment of the database from its first statement to its last.
 
         Raises:
             CapstanError: as `acquire`. After UNAVAILABLE it is unknown whether the commit took place.
         """
         async with self.acquire() as connection:
-            transaction = connection.transaction(readonly=readonly)
+            transaction = connection.transaction(isolation="repeatable_read" if snapshot else None, readonly=readonly)
             await transaction.start()
             try:
                 yield connection
@@ -231,8 +236,9 @@ async def migrate(dsn: str, schema: str, folder: Path) -> list[str]:
     """Bring `schema` up to the newest of `folder`'s files `NNNN_name.sql`; answer the names of those applied now.
 
     Each file runs in a transaction of its own with `search_path` set to the schema, once, in order, however many
-    processes call this at the same time. Files that the database has and the folder has not are fine when they are
-    newer: an older release may run beside a newer one.
+    processes call this at the same time. It finds the functions of `wall.sql`, and sees the rows behind the wall.
+    Files that the database has and the folder has not are fine when they are newer: an older release may run beside a
+    newer one.
 
     Raises:
         MigrationRefused: a file was changed, removed or added before ones that were applied already.
@@ -270,8 +276,11 @@ async def _brought_up(connection: asyncpg.Connection, schema: str, files: dict[s
     digests = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in files.items()}
     check_history(applied, digests)
     missing = [name for name in sorted(files) if name not in applied]
+    if missing:
+        await connection.execute(_WALL.read_text(encoding="utf-8"))
     for name in missing:
         async with connection.transaction():
+            await connection.execute("SET LOCAL capstan.reach = 'migration'")
             await connection.execute(files[name])
             await connection.execute(
                 "INSERT INTO schema_migrations (version, name, sha256) VALUES ($1, $2, $3)",

@@ -88,15 +88,20 @@ def free_port() -> int:
 
 
 @contextmanager
-def running_stack(root: Path, *, engine: str = "vllm", environment: dict[str, str] | None = None) -> Iterator[Stack]:
-    """Run the suite in the folder `root` for the length of the block; it goes with this process, however that ends."""
+def running_stack(
+    root: Path, *, engine: str = "vllm", durable: bool = False, environment: dict[str, str] | None = None
+) -> Iterator[Stack]:
+    """Run the suite in the folder `root` for the length of the block; it goes with this process, however that ends.
+
+    Without `durable` a store that is killed loses what it acknowledged last.
+    """
     plan = Plan(
         root,
         str(DEMO_MODEL),
         port=free_port(),
         admin_port=free_port(),
         engine=engine,
-        durable=False,
+        durable=durable,
         environment=environment or {},
     )
     started = launch.start(plan, tied=True)

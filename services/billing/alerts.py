@@ -16,10 +16,10 @@ import orjson
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError
-from chassis.postgres import Pool
+from chassis.tenancy import Tenancy
 from services.billing import budget_sql as sql
 from services.billing.budgets import period_of
-from services.billing.connections import connection
+from services.billing.reaches import ALERTS
 from services.billing.webhook import Webhook, WebhookError
 
 LOOK_INTERVAL_S = 5.0
@@ -38,9 +38,9 @@ class Alerts:
     """Looks at spending every few seconds."""
 
     def __init__(
-        self, pool: Pool, webhook: Webhook | None, *, now: Callable[[], datetime], log: logging.Logger
+        self, tenancy: Tenancy, webhook: Webhook | None, *, now: Callable[[], datetime], log: logging.Logger
     ) -> None:
-        self._pool = pool
+        self._tenancy = tenancy
         self._webhook = webhook
         self._now = now
         self._log = log
@@ -57,7 +57,7 @@ class Alerts:
     async def look(self) -> None:
         """Fire what is reached and tell what is due."""
         now = self._now()
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", ALERTS) as borrowed:
             fired = await borrowed.fetch(sql.FIRE, period_of(now), now, self._webhook is not None)
         for row in fired:
             self._log.warning(
@@ -69,7 +69,7 @@ class Alerts:
                 row["threshold_nanousd"],
             )
         if self._webhook is not None:
-            async with connection(self._pool) as borrowed:
+            async with self._tenancy.entered("", ALERTS) as borrowed:
                 due = await borrowed.fetch(sql.DUE, now, now + CLAIM, BATCH)
             for row in due:
                 await self._deliver(self._webhook, row)
@@ -83,10 +83,10 @@ class Alerts:
             pause = PAUSES_S[attempt - 1] if attempt <= len(PAUSES_S) else None
             self._log.warning("a spend alert was not delivered, attempt %d: %s", attempt, error)
             again = None if pause is None else now + timedelta(seconds=pause)
-            async with connection(self._pool) as borrowed:
+            async with self._tenancy.entered("", ALERTS) as borrowed:
                 await borrowed.execute(sql.RETRY, message_id, again)
             return
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", ALERTS) as borrowed:
             await borrowed.execute(sql.DELIVERED, message_id, self._now())
 
 

@@ -11,6 +11,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.kit import Kit
 from chassis.postgres import pool
+from chassis.tenancy import Tenancy
 from services.billing.alerts import Alerts
 from services.billing.budget_servicer import BudgetServicer
 from services.billing.budget_store import BudgetStore
@@ -38,9 +39,10 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         return datetime.fromtimestamp(kit.clock.now(), UTC)
 
     async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
-        store = Store(connections, now)
+        tenancy = Tenancy(connections, "billing")
+        store = Store(tenancy, now)
         billing_pb2_grpc.add_BillingServiceServicer_to_server(BillingServicer(store, metrics, kit.clock), kit.server)
-        witness = WitnessStore(connections)
+        witness = WitnessStore(tenancy)
         witness_pb2_grpc.add_WitnessServiceServicer_to_server(WitnessServicer(witness, now), kit.server)
         reconciler = Reconciler(
             witness,
@@ -52,13 +54,13 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             log=kit.log,
         )
         kit.tasks.spawn("reconciler", reconciler.run(kit.clock))
-        budgets = BudgetServicer(BudgetStore(connections, now), kit.ids, now)
+        budgets = BudgetServicer(BudgetStore(tenancy, now), kit.ids, now)
         budgets_pb2_grpc.add_BudgetServiceServicer_to_server(budgets, kit.server)
-        alerts = Alerts(connections, settings.webhook(), now=now, log=kit.log)
+        alerts = Alerts(tenancy, settings.webhook(), now=now, log=kit.log)
         kit.tasks.spawn("spend alerts", alerts.run(kit.clock))
-        invoices = InvoiceServicer(InvoiceStore(connections, now), kit.ids)
+        invoices = InvoiceServicer(InvoiceStore(tenancy, now), kit.ids)
         invoices_pb2_grpc.add_InvoiceServiceServicer_to_server(invoices, kit.server)
-        reports = ReportServicer(ReportStore(connections), now)
+        reports = ReportServicer(ReportStore(tenancy), now)
         reports_pb2_grpc.add_ReportServiceServicer_to_server(reports, kit.server)
         kit.tasks.spawn("count dead letters", _count_dead_letters(store, metrics, kit.clock))
         yield

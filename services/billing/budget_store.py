@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from chassis.errors import CapstanError, Reason
-from chassis.postgres import Pool
+from chassis.tenancy import Tenancy
 from services.billing import budget_sql as sql
 from services.billing.budgets import (
     CREDIT_PERIOD,
@@ -19,7 +19,7 @@ from services.billing.budgets import (
     Standing,
     period_of,
 )
-from services.billing.connections import connection, transaction
+from services.billing.reaches import BUDGETS
 
 MOST_ALERTS = 100
 """Of one owner."""
@@ -28,8 +28,8 @@ MOST_ALERTS = 100
 class BudgetStore:
     """Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime]) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, now: Callable[[], datetime]) -> None:
+        self._tenancy = tenancy
         self._now = now
 
     @property
@@ -40,7 +40,7 @@ class BudgetStore:
     async def standings(self, subjects: Sequence[tuple[str, str]]) -> list[Standing]:
         """Answer, for each organisation and project, what is known of both; in order."""
         organizations, projects = [list(column) for column in zip(*subjects, strict=True)]
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", BUDGETS) as borrowed:
             rows = await borrowed.fetch(sql.STANDINGS, organizations, projects, self.period)
         return [
             Standing(
@@ -60,7 +60,7 @@ class BudgetStore:
 
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer what an organisation's or project's budget has seen."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", BUDGETS) as borrowed:
             if period_id == CREDIT_PERIOD:
                 used: int = await borrowed.fetchval(sql.USED, subject_id)
                 return used
@@ -69,7 +69,7 @@ class BudgetStore:
 
     async def set_limit(self, organization_id: str, project_id: str, limit: Limit) -> None:
         """Replace a limit, or remove it."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             if limit.is_none:
                 await borrowed.execute(sql.REMOVE_LIMIT, organization_id, project_id)
             else:
@@ -80,12 +80,12 @@ class BudgetStore:
     async def set_terms(self, organization_id: str, *, prepaid: bool, max_exposure_nanousd: int | None) -> None:
         """Say how an organisation pays."""
         exposure = DEFAULT_EXPOSURE_NANOUSD if max_exposure_nanousd is None else max_exposure_nanousd
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             await borrowed.execute(sql.SET_TERMS, organization_id, prepaid, exposure, self._now())
 
     async def grant(self, grant_id: str, organization_id: str, amount_nanousd: int, note: str) -> bool:
         """Enter a payment in advance, with its legs; answer whether it is new. Raises OBJECT_CONFLICT as well."""
-        async with transaction(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             if await borrowed.fetchval(sql.GRANT, grant_id, organization_id, amount_nanousd, note, self._now()):
                 return True
             known = await borrowed.fetchrow(sql.GRANTED, grant_id)
@@ -95,7 +95,7 @@ class BudgetStore:
 
     async def create_alert(self, alert: Alert) -> None:
         """Add an alert. Raises INVALID_ARGUMENT when its owner has too many."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(alert.organization_id) as borrowed:
             made = await borrowed.fetchval(
                 sql.CREATE_ALERT,
                 alert.alert_id,
@@ -112,14 +112,14 @@ class BudgetStore:
 
     async def alerts(self, organization_id: str, project_id: str) -> list[Alert]:
         """Answer an owner's alerts, oldest first."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             rows = await borrowed.fetch(sql.ALERTS, organization_id, project_id)
         return [_alert(row) for row in rows]
 
     async def update_alert(self, alert: Alert) -> Alert:
         """Replace an alert, which may fire again this month. Raises OBJECT_NOT_FOUND as well."""
         owner = (alert.organization_id, alert.project_id)
-        async with transaction(self._pool) as borrowed:
+        async with self._tenancy.entered(alert.organization_id) as borrowed:
             row = await borrowed.fetchrow(
                 sql.UPDATE_ALERT,
                 alert.alert_id,
@@ -135,7 +135,7 @@ class BudgetStore:
 
     async def delete_alert(self, organization_id: str, project_id: str, alert_id: str) -> None:
         """Take an alert away. Raises OBJECT_NOT_FOUND as well."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             if await borrowed.fetchval(sql.DELETE_ALERT, alert_id, organization_id, project_id) is None:
                 raise _no_alert(alert_id)
 

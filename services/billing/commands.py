@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from chassis import postgres
+from chassis.tenancy import Tenancy
 from services.billing import verify as books
 from services.billing.finding import table
 from services.billing.price_file import parse
@@ -34,7 +35,7 @@ async def reprocess(settings: Settings) -> int:
     """Try all parked events again, for example after their model got a price; 1 when some stay parked."""
     recorded = parked = 0
     async with postgres.pool(settings.database(), application_name="reprocess billing", max_size=1) as pool:
-        store = Store(pool, lambda: datetime.now(UTC))
+        store = Store(Tenancy(pool, "billing"), lambda: datetime.now(UTC))
         after = b""
         while letters := await store.parked(after, _REPROCESS_BATCH):
             receipts = await store.ingest([parked_delivery(payload) for _, payload in letters])
@@ -59,7 +60,9 @@ async def verify(settings: Settings) -> int:
         max_size=1,
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
-        findings = await books.check(pool, datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s))
+        findings = await books.check(
+            Tenancy(pool, "billing"), datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s)
+        )
     _say(table(findings))
     return 0 if all(finding.holds for finding in findings) else 1
 

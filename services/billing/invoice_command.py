@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from chassis import postgres
 from chassis.errors import CapstanError
 from chassis.ids import RandomIds
+from chassis.tenancy import Tenancy
 from services.billing.invoice import Invoice, as_csv, as_html, as_json
 from services.billing.invoice_servicer import period_of, text_of
 from services.billing.invoice_store import InvoiceStore
@@ -41,7 +42,7 @@ async def statement(settings: Settings, organization_id: str, period: str, *, is
     text_of(organization_id, "organization_id")
     period_of(period)
     async with postgres.pool(settings.database(), application_name="invoice billing", max_size=1) as pool:
-        store = InvoiceStore(pool, lambda: datetime.now(UTC))
+        store = InvoiceStore(Tenancy(pool, "billing"), lambda: datetime.now(UTC))
         if issue:
             return await store.issue(RandomIds().new("inv_"), organization_id, period)
         return await store.preview(organization_id, period)

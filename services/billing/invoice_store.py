@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from chassis.errors import CapstanError, Reason
-from chassis.postgres import Connection, Pool
-from services.billing.connections import connection, transaction
+from chassis.postgres import Connection
+from chassis.tenancy import Tenancy
 from services.billing.invoice import Correction, Invoice, Line
 from services.billing.report_store import LINE_ITEM
 
@@ -30,7 +30,7 @@ with used as (
         sum(cached_prompt_tokens)::bigint as cached, sum(completion_tokens)::bigint as completion,
         sum(amount_nanousd)::bigint as amount
     from billing.invoice_lines as line join billing.invoices as invoice using (invoice_id)
-    where organization_id = $1 group by 1, 2, 3
+    where invoice.organization_id = $1 group by 1, 2, 3
 )
 select period, project_id, item, used.requests - coalesce(told.requests, 0), used.prompt - coalesce(told.prompt, 0),
     used.cached - coalesce(told.cached, 0), used.completion - coalesce(told.completion, 0),
@@ -57,8 +57,12 @@ values ($1, $2, $3, $4, $5)
 _ISSUE_LINES = """
 insert into billing.invoice_lines
     (invoice_id, place, period, project_id, item, request_count, prompt_tokens, cached_prompt_tokens, completion_tokens,
-    amount_nanousd)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    amount_nanousd, organization_id)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+"""
+
+_ISSUE_CORRECTION = """
+insert into billing.invoice_corrections (correction_id, invoice_id, organization_id) values ($1, $2, $3)
 """
 
 _ISSUED = "select invoice_id, issue_time from billing.invoices where organization_id = $1 and period = $2"
@@ -99,13 +103,13 @@ _CORRECTED = "select organization_id, amount_nanousd from billing.corrections wh
 class InvoiceStore:
     """Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime]) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, now: Callable[[], datetime]) -> None:
+        self._tenancy = tenancy
         self._now = now
 
     async def preview(self, organization_id: str, period: str) -> Invoice:
         """Answer the statement of a month: the issued one, or what it would say now."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             return await self._found(borrowed, organization_id, period) or await self._made(
                 borrowed, organization_id, period, ""
             )
@@ -114,7 +118,7 @@ class InvoiceStore:
         """Issue a month's statement, once; again it is the same. Raises INVALID_ARGUMENT before the month is over."""
         if period >= f"{self._now():%Y-%m}":
             raise CapstanError(Reason.INVALID_ARGUMENT, "the month is not over", param="period")
-        async with transaction(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             # One statement of an organisation at a time: two would both tell what is late.
             await borrowed.execute("select pg_advisory_xact_lock(hashtext('invoice/' || $1))", organization_id)
             if (issued := await self._found(borrowed, organization_id, period)) is not None:
@@ -135,19 +139,20 @@ class InvoiceStore:
                         line.cached_prompt_tokens,
                         line.completion_tokens,
                         line.amount_nanousd,
+                        organization_id,
                     )
                     for place, line in enumerate(made.lines, 1)
                 ],
             )
             await borrowed.executemany(
-                "insert into billing.invoice_corrections (correction_id, invoice_id) values ($1, $2)",
-                [(one.correction_id, invoice_id) for one in made.corrections],
+                _ISSUE_CORRECTION,
+                [(one.correction_id, invoice_id, organization_id) for one in made.corrections],
             )
         return made
 
     async def correct(self, organization_id: str, correction: Correction) -> bool:
         """Enter a correction, with its legs; answer whether it is new. Raises OBJECT_CONFLICT as well."""
-        async with transaction(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             new: int = await borrowed.fetchval(
                 _CORRECT,
                 correction.correction_id,

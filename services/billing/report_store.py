@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chassis.postgres import Pool
+from chassis.tenancy import Tenancy
 from services.billing.buckets import Page
-from services.billing.connections import connection
 from services.billing.events import DEFAULT_TIER, Endpoint
 
 
@@ -61,15 +60,15 @@ class Sum:
 class ReportStore:
     """Reads the roll-ups. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy) -> None:
+        self._tenancy = tenancy
 
     async def sums(
         self, organization_id: str, page: Page, filters: Filters, group_by: Iterable[Dimension]
     ) -> dict[datetime, list[Sum]]:
         """Answer the sums of each bucket that has any, by the bucket's start and then by the groups' values."""
         groups = sorted(set(group_by))
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             rows = await borrowed.fetch(_statement(page, groups), *_arguments(organization_id, page, filters))
         found: dict[datetime, list[Sum]] = {}
         for row in rows:

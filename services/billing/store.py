@@ -11,9 +11,9 @@ from datetime import datetime
 import asyncpg
 
 from chassis.errors import unavailable
-from chassis.postgres import Connection, Pool
-from services.billing import sql
-from services.billing.connections import connection, unmigrated
+from chassis.postgres import Connection
+from chassis.tenancy import Tenancy
+from services.billing import reaches, sql
 from services.billing.events import Delivery, Outcome, UsageEvent, with_believable_times
 from services.billing.ledger import legs
 from services.billing.price_store import PublishedPrices
@@ -80,8 +80,8 @@ class _Refusal:
 class Store:
     """Records events and answers questions about them. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime]) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, now: Callable[[], datetime]) -> None:
+        self._tenancy = tenancy
         self._now = now
         self._prices = PublishedPrices()
 
@@ -92,43 +92,45 @@ class Store:
         that one stands alone.
         """
         try:
-            return await self._pool.retried(lambda connection: self._ingest(connection, deliveries))
-        except asyncpg.UndefinedTableError:
-            raise unmigrated() from None
+            return await self._tenancy.retried(
+                "", reaches.INGEST, lambda connection: self._ingest(connection, deliveries)
+            )
         except _POISON as error:
             if len(deliveries) > 1:
                 middle = len(deliveries) // 2
                 return [*await self.ingest(deliveries[:middle]), *await self.ingest(deliveries[middle:])]
             reason = f"refused by the database: {type(error).__name__}"
-            await self._pool.retried(lambda connection: _park(connection, [(deliveries[0], reason)]))
+            await self._tenancy.retried(
+                "", reaches.INGEST, lambda connection: _park(connection, [(deliveries[0], reason)])
+            )
             return [Receipt(deliveries[0].request_id, Status.PARKED, reason=reason)]
 
     async def balance(self, organization_id: str) -> Balance:
         """Answer what an organisation owes; nothing for one that never used anything."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(organization_id) as borrowed:
             row = await borrowed.fetchrow(sql.ACCOUNT, organization_id)
         return Balance(*(row or ()))
 
     async def prices(self) -> list[Price]:
         """Answer the prices in force now, by model."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("") as borrowed:
             book = await self._prices.read(borrowed)
         return book.in_force(self._now())
 
     async def parked_count(self) -> int:
         """Count what waits for a person."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", reaches.PARKED) as borrowed:
             count: int = await borrowed.fetchval(sql.PARKED_COUNT)
         return count
 
     async def parked(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """Read open dead letters beyond the digest `after`, by digest: digest and payload."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", reaches.PARKED) as borrowed:
             return [(row["digest"], row["payload"]) for row in await borrowed.fetch(sql.PARKED, after, limit)]
 
     async def resolve(self, digests: Sequence[bytes]) -> None:
         """Close dead letters whose events are recorded now."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", reaches.PARKED) as borrowed:
             await borrowed.execute(sql.RESOLVE, list(digests))
 
     async def _ingest(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Receipt]:

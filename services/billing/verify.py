@@ -8,11 +8,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from chassis.postgres import Connection, Pool
+from chassis.postgres import Connection
+from chassis.tenancy import Tenancy
 from services.billing.events import Endpoint, Outcome, UsageEvent
 from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
+from services.billing.reaches import VERIFY
 from services.billing.verify_budgets import budgets_hold
 from services.billing.verify_invoices import invoices_add_up
 from services.billing.verify_reports import rollups_agree
@@ -99,13 +101,12 @@ select count(*) as parked, min(parked_time) as oldest from billing.dead_letters 
 """
 
 
-async def check(pool: Pool, told_until: datetime) -> list[Finding]:
+async def check(tenancy: Tenancy, told_until: datetime) -> list[Finding]:
     """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away.
 
     What engines told of after `told_until` may still be on its way from the gateways.
     """
-    async with pool.transaction(readonly=True) as connection:
-        await connection.execute("set transaction isolation level repeatable read")
+    async with tenancy.entered("", VERIFY, snapshot=True) as connection:
         return [
             await _legs_sum_to_zero(connection),
             *await _sums_agree(connection),

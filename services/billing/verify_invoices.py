@@ -24,8 +24,8 @@ _MONTHS = """
 select count(*) as looked_at, count(*) filter (where told.amount > used.amount or told.requests > used.requests)
     as wrong, coalesce(sum(used.amount - told.amount), 0)::bigint as waiting
 from (
-    select organization_id, line.period, sum(amount_nanousd) as amount, sum(request_count) as requests
-    from billing.invoice_lines as line join billing.invoices using (invoice_id) group by 1, 2
+    select line.organization_id, line.period, sum(amount_nanousd) as amount, sum(request_count) as requests
+    from billing.invoice_lines as line group by 1, 2
 ) as told cross join lateral (
     select coalesce(sum(amount_nanousd), 0) as amount, count(*) as requests from billing.usage_events as event
     where event.organization_id = told.organization_id

@@ -30,6 +30,8 @@ class Testimony:
 
     counted: Counted
     admission: bytes
+    organization_id: str = ""
+    """Whose request it was, as the admission says; empty when that is no id."""
 
 
 def fault_of(counted: Counted) -> str:

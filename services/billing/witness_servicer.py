@@ -42,8 +42,9 @@ def _testimony(message: witness_pb2.EngineUsage) -> Testimony | None:
     """Read a count; None when it makes no sense, because one of them must not hold up the others."""
     usage = message.usage
     try:
+        event = billing_pb2.UsageEvent.FromString(message.admission)
         counted = Counted(
-            billing_pb2.UsageEvent.FromString(message.admission).request_id,
+            event.request_id,
             message.part_id,
             usage.prompt_tokens,
             usage.cached_prompt_tokens,
@@ -54,4 +55,8 @@ def _testimony(message: witness_pb2.EngineUsage) -> Testimony | None:
         )
     except (DecodeError, ValueError):
         return None
-    return None if fault_of(counted) else Testimony(counted, message.admission)
+    if fault_of(counted):
+        return None
+    organization = event.organization_id
+    is_id = len(organization) <= LONGEST_TEXT and "\0" not in organization
+    return Testimony(counted, message.admission, organization if is_id else "")

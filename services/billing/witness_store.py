@@ -6,20 +6,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
-from chassis.postgres import Connection, Pool
-from services.billing.connections import connection
+from chassis.postgres import Connection
+from chassis.tenancy import Tenancy
+from services.billing.reaches import WITNESS
 from services.billing.witness import Counted, Testimony
 
 _KEEP = """
 insert into billing.engine_usage (
     request_id, part_id, replica_id, failed, prompt_tokens, cached_prompt_tokens, completion_tokens, reasoning_tokens,
-    finish_time, received_time, admission)
+    finish_time, received_time, admission, organization_id)
 select told.request_id, told.part_id, $1, told.failed, told.prompt_tokens, told.cached_prompt_tokens,
-    told.completion_tokens, told.reasoning_tokens, told.finish_time, $2, told.admission
+    told.completion_tokens, told.reasoning_tokens, told.finish_time, $2, told.admission, told.organization_id
 from unnest(
     $3::text[], $4::text[], $5::boolean[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::timestamptz[],
-    $11::bytea[]) as told(request_id, part_id, failed, prompt_tokens, cached_prompt_tokens, completion_tokens,
-    reasoning_tokens, finish_time, admission)
+    $11::bytea[], $12::text[]) as told(request_id, part_id, failed, prompt_tokens, cached_prompt_tokens,
+    completion_tokens, reasoning_tokens, finish_time, admission, organization_id)
 order by told.request_id, told.part_id
 on conflict (request_id, part_id, replica_id) do nothing
 """
@@ -87,8 +88,8 @@ class Drift:
 class WitnessStore:
     """Keeps and reads counts. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
-    def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy) -> None:
+        self._tenancy = tenancy
 
     async def keep(self, replica_id: str, testimonies: Iterable[Testimony], received: datetime) -> None:
         """Keep what a replica told; committed when this returns. What was told before stays as it was."""
@@ -103,17 +104,18 @@ class WitnessStore:
                 told.counted.reasoning_tokens,
                 told.counted.finish_time,
                 told.admission,
+                told.organization_id,
             )
             for told in testimonies
         ]
         if rows:
             columns = [list(column) for column in zip(*rows, strict=True)]
-            async with connection(self._pool) as borrowed:
+            async with self._tenancy.entered("", WITNESS) as borrowed:
                 await borrowed.execute(_KEEP, replica_id, received, *columns)
 
     async def orphans(self, since: datetime, until: datetime, limit: int) -> list[Testimony]:
         """Answer requests that were told of between the two and that no event speaks of."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", WITNESS) as borrowed:
             rows = await borrowed.fetch(_ORPHANS, since, until, limit)
         return [
             Testimony(
@@ -134,7 +136,7 @@ class WitnessStore:
 
     async def drift(self, since: datetime, until: datetime) -> Drift:
         """Compare the requests that were told of between the two."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", WITNESS) as borrowed:
             return await drift(borrowed, since, until)
 
 

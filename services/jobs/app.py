@@ -13,6 +13,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.kit import Kit
 from chassis.postgres import pool
+from chassis.tenancy import Tenancy
 from services.jobs.metrics import Metrics
 from services.jobs.servicer import JobsServicer
 from services.jobs.settings import Settings
@@ -32,8 +33,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         def now() -> datetime:
             return datetime.fromtimestamp(kit.clock.now(), UTC)
 
-        store = Store(connections, now)
-        answers = StoredStore(connections, now, timedelta(days=settings.stored_days))
+        tenancy = Tenancy(connections, "jobs")
+        store = Store(tenancy, now)
+        answers = StoredStore(tenancy, now, timedelta(days=settings.stored_days))
         jobs_pb2_grpc.add_JobsServiceServicer_to_server(JobsServicer(store, metrics, kit.clock), kit.server)
         stored_pb2_grpc.add_StoredServiceServicer_to_server(StoredServicer(answers, metrics), kit.server)
         for what, purge, removed in (

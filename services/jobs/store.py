@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import asyncpg
-
-from chassis.errors import CapstanError, unavailable
-from chassis.postgres import Connection, Pool
+from chassis.errors import unavailable
+from chassis.tenancy import Tenancy
 from services.jobs import files, sql
 from services.jobs.files import File, Order, Page, Purpose, Tenant
+
+EXPIRY = "expiry"
+"""The reach across organisations that removes what has expired."""
 
 
 class Store:
@@ -20,19 +20,19 @@ class Store:
     PostgreSQL is away, OVERLOADED when no connection comes free.
     """
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime]) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, now: Callable[[], datetime]) -> None:
+        self._tenancy = tenancy
         self._now = now
 
     def of(self, tenant: Tenant) -> TenantFiles:
         """Answer the files of one tenant. Raises `CapstanError` (INVALID_ARGUMENT) unless `tenant` names one."""
         files.check_tenant(tenant)
-        return TenantFiles(self._pool, tenant, self._now())
+        return TenantFiles(self._tenancy, tenant, self._now())
 
     async def purge(self, most: int) -> int:
         """Remove the rows of up to `most` files that have expired, whosesoever; answer how many."""
         now = self._now()
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", EXPIRY) as borrowed:
             count: int = await borrowed.fetchval(sql.PURGE, now, most)
         return count
 
@@ -40,8 +40,8 @@ class Store:
 class TenantFiles:
     """The files of one tenant at one moment. Made by `Store.of`."""
 
-    def __init__(self, pool: Pool, tenant: Tenant, now: datetime) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, tenant: Tenant, now: datetime) -> None:
+        self._tenancy = tenancy
         self._tenant = tenant
         self._now = now
 
@@ -102,27 +102,13 @@ class TenantFiles:
 
     async def _rows(self, statement: str, *arguments: object) -> list[Any]:
         """Run a statement for this tenant; the only way from here to the database."""
-        async with connection(self._pool) as borrowed:
-            tenant = self._tenant
+        tenant = self._tenant
+        async with self._tenancy.entered(tenant.organization_id) as borrowed:
             return list(
                 await borrowed.fetch(
                     sql.MINE + statement, tenant.organization_id, tenant.project_id, self._now, *arguments
                 )
             )
-
-
-@asynccontextmanager
-async def connection(pool: Pool) -> AsyncIterator[Connection]:
-    """Borrow a connection. Raises `CapstanError` when PostgreSQL is away, or the schema is not there."""
-    try:
-        async with pool.acquire() as borrowed:
-            yield borrowed
-    except asyncpg.UndefinedTableError:
-        raise _unmigrated() from None
-
-
-def _unmigrated() -> CapstanError:
-    return unavailable("postgres", "the schema is not there: run `python -m services.jobs migrate`")
 
 
 def _file(row: Any) -> File:

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from chassis.postgres import Pool
+from chassis.tenancy import Tenancy
 from services.jobs import stored, stored_sql
 from services.jobs.files import Order, Tenant, check_tenant
-from services.jobs.store import connection
+from services.jobs.store import EXPIRY
 from services.jobs.stored import Kind, Stored, StoredPage
 
 
@@ -19,8 +19,8 @@ class StoredStore:
     when PostgreSQL is away, OVERLOADED when no connection comes free.
     """
 
-    def __init__(self, pool: Pool, now: Callable[[], datetime], lifetime: timedelta) -> None:
-        self._pool = pool
+    def __init__(self, tenancy: Tenancy, now: Callable[[], datetime], lifetime: timedelta) -> None:
+        self._tenancy = tenancy
         self._now = now
         self._lifetime = lifetime
 
@@ -28,11 +28,11 @@ class StoredStore:
         """Answer the objects of one tenant. Raises `CapstanError` (INVALID_ARGUMENT) unless `tenant` names one."""
         check_tenant(tenant)
         now = self._now()
-        return TenantStored(self._pool, tenant, kind, now, now - self._lifetime)
+        return TenantStored(self._tenancy, tenant, kind, now, now - self._lifetime)
 
     async def purge(self, most: int) -> int:
         """Remove up to `most` objects that are too old, whosesoever; answer how many."""
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered("", EXPIRY) as borrowed:
             count: int = await borrowed.fetchval(stored_sql.PURGE, self._now() - self._lifetime, most)
         return count
 
@@ -40,9 +40,9 @@ class StoredStore:
 class TenantStored:
     """The objects of one kind of one tenant at one moment. Made by `StoredStore.of`."""
 
-    def __init__(self, pool: Pool, tenant: Tenant, kind: Kind, now: datetime, since: datetime) -> None:
+    def __init__(self, tenancy: Tenancy, tenant: Tenant, kind: Kind, now: datetime, since: datetime) -> None:
         self.now = now
-        self._pool = pool
+        self._tenancy = tenancy
         self._tenant = tenant
         self._kind = kind
         self._since = since
@@ -116,7 +116,7 @@ class TenantStored:
     async def _rows(self, statement: str, *arguments: object, bare: bool = False) -> list[Any]:
         """Run a statement for this tenant; the only way from here to the database. `bare`: it reads nothing."""
         tenant = self._tenant
-        async with connection(self._pool) as borrowed:
+        async with self._tenancy.entered(tenant.organization_id) as borrowed:
             return list(
                 await borrowed.fetch(
                     statement if bare else stored_sql.MINE + statement,

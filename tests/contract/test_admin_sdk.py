@@ -11,11 +11,12 @@ from openai import OpenAI
 
 from services.gateway.admin.app import openapi
 from tests.contract.administration import Witness, administrator, fresh, fresh_address, new_user, own, service_key
+from tests.contract.spending_exercises import SPENDING
 from tests.contract.suite import Suite
 from tests.openai_document import operations
 
 Exercise = Callable[[Suite, OpenAI, str], None]
-EXERCISES: dict[str, tuple[Exercise, frozenset[str]]] = {}
+EXERCISES: dict[str, tuple[Exercise, frozenset[str]]] = dict(SPENDING)
 
 
 def exercises(*operation_ids: str) -> Callable[[Exercise], Exercise]:

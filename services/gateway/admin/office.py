@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from chassis.clock import Clock
 from services.gateway.peers.admin.authority import Authority
+from services.gateway.peers.admin.bookkeeper import Bookkeeper
 from services.gateway.peers.router import Placer
 from services.gateway.reception import Reception
 from services.gateway.settings import Settings
@@ -22,6 +23,7 @@ class Office:
     log: logging.Logger
     reception: Reception
     authority: Authority
+    bookkeeper: Bookkeeper
     placer: Placer
 
 
@@ -34,5 +36,6 @@ def unstaffed() -> Office:
         log=nobody,
         reception=nobody,
         authority=nobody,
+        bookkeeper=nobody,
         placer=nobody,
     )

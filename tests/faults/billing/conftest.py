@@ -29,7 +29,7 @@ SETTINGS = {
 @pytest.fixture(scope="session")
 def metered(store_folder: Path) -> Iterator[Books]:
     """The suite, with a look into its books."""
-    with running_stack(store_folder / "faults", engine="simulator", environment=SETTINGS) as stack:
+    with running_stack(store_folder / "faults", engine="simulator", durable=True, environment=SETTINGS) as stack:
         yield Books(Suite(stack))
 
 

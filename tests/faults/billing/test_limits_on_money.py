@@ -64,7 +64,10 @@ def test_sixteen_clients_racing_on_a_cap_never_exceed_it(metered: Books) -> None
     cap = capped(metered, 40)
     seen = asyncio.run(race(metered, 16, 8))
     refused = [one for one in seen if one.status != 200]
-    assert {(one.status, one.code) for one in refused} == {(429, "organization_spend_limit_exceeded")}
+    told = {(one.status, one.code) for one in refused}
+    assert (429, "organization_spend_limit_exceeded") in told
+    # A machine that is too busy to ask ratelimit in time refuses too.
+    assert told <= {(429, "organization_spend_limit_exceeded"), (503, "budget_unavailable")}
     shipped(metered, seen)
     assert posted(metered) <= cap
 

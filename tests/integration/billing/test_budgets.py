@@ -15,6 +15,7 @@ from capstan.billing.v1 import budgets_pb2, budgets_pb2_grpc
 from chassis.errors import CapstanError, Reason
 from chassis.postgres import pool
 from chassis.rpc_client import call
+from chassis.tenancy import Tenancy
 from services.billing import commands
 from services.billing.alerts import PAUSES_S, Alerts
 from services.billing.budget_servicer import KINDS
@@ -166,7 +167,8 @@ async def test_a_threshold_is_told_once_signed_and_again_after_a_failure(
     await ask(books, "SetSpendLimit", organization_id=organization_id, hard_nanousd=50_000)
     now = [NOON]
     async with pool(books.settings.database(), application_name="alerts") as connections:
-        looking = [Alerts(connections, webhook, now=lambda: now[0], log=logging.getLogger("test")) for _ in range(3)]
+        tenancy = Tenancy(connections, "billing")
+        looking = [Alerts(tenancy, webhook, now=lambda: now[0], log=logging.getLogger("test")) for _ in range(3)]
 
         async def look() -> None:
             await asyncio.gather(*(one.look() for one in looking))
