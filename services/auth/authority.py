@@ -75,6 +75,8 @@ RULES: Mapping[str, Rule] = MappingProxyType(
         "CreateRole UpdateRole DeleteRole AssignRole UnassignRole",
     )
     | _rules("organization", "audit_logs", "ListAuditLogs")
+    | _rules("organization", "usage", "GetUsageAccess")
+    | _rules("either", "spending", "GetSpendingAccess", "RecordSpendingChange")
     | _rules("self", "organization", "GetOrganization ListOrganizationRateLimits")
     | _rules("operator", "organization", "ListOrganizations")
     | _rules(

@@ -13,7 +13,7 @@ from types import MappingProxyType
 ALL = "*"
 """Stands for everything; in the scopes of a key: everything that its owner may do."""
 
-_ORGANIZATION_NOUNS = ("admin_api_keys", "audit_logs", "groups", "invites", "organization", "roles", "users")
+_ORGANIZATION_NOUNS = ("admin_api_keys", "audit_logs", "groups", "invites", "organization", "roles", "usage", "users")
 _PROJECT_NOUNS = (
     "api_keys",
     "model_permissions",
@@ -23,6 +23,7 @@ _PROJECT_NOUNS = (
     "projects",
     "rate_limits",
     "service_accounts",
+    "spending",
 )
 PROJECT_READS = frozenset(f"api.{noun}.read" for noun in _PROJECT_NOUNS)
 ADMINISTRATIVE = frozenset(

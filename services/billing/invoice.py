@@ -138,18 +138,19 @@ def as_html(invoice: Invoice) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in row) + "</tr>\n" for row in _rows(invoice)
     )
-    number = invoice.invoice_id or "preview, not issued"
+    number, when = (invoice.invoice_id, "Issued") if invoice.invoice_id else ("preview, not issued", "Made")
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>
 <style>
 body {{ font: 15px/1.5 system-ui, sans-serif; margin: 3em auto; max-width: 62em; color: #222 }}
 table {{ border-collapse: collapse; width: 100% }}
 th, td {{ padding: .35em .8em; text-align: right; border-bottom: 1px solid #ddd }}
-th:nth-child(-n+3), td:nth-child(-n+3) {{ text-align: left }}
+th:nth-child(-n+3), tbody td:nth-child(-n+3), tfoot td:first-child {{ text-align: left }}
+td:first-child {{ white-space: nowrap }}
 tfoot td {{ font-weight: bold; border-top: 2px solid #222 }}
 </style></head><body>
 <h1>{html.escape(title)}</h1>
-<p>Number: {html.escape(number)}<br>Issued: {invoice.issue_time:%Y-%m-%d %H:%M} UTC<br>All amounts in US dollars.</p>
+<p>Number: {html.escape(number)}<br>{when}: {invoice.issue_time:%Y-%m-%d %H:%M} UTC<br>All amounts in US dollars.</p>
 <table><thead><tr>{head}</tr></thead>
 <tbody>
 {body}</tbody>

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 
 from capstan.billing.v1 import invoices_pb2, invoices_pb2_grpc
 from chassis.errors import CapstanError, Reason
 from chassis.ids import Ids
 from services.billing.budgets import MOST_NANOUSD
 from services.billing.events import LONGEST_TEXT
-from services.billing.invoice import Correction, Invoice
+from services.billing.invoice import Correction, Invoice, as_csv, as_html, as_json
 from services.billing.invoice_store import InvoiceStore
 
+WRITERS: Mapping[int, Callable[[Invoice], str]] = {
+    invoices_pb2.INVOICE_FORMAT_UNSPECIFIED: lambda _: "",
+    invoices_pb2.INVOICE_FORMAT_JSON: as_json,
+    invoices_pb2.INVOICE_FORMAT_CSV: as_csv,
+    invoices_pb2.INVOICE_FORMAT_HTML: as_html,
+}
 PERIOD = re.compile(r"[0-9]{4}-(0[1-9]|1[0-2])")
 
 
@@ -26,10 +33,12 @@ class InvoiceServicer(invoices_pb2_grpc.InvoiceServiceServicer):
         self, request: invoices_pb2.GetInvoiceRequest, context: object
     ) -> invoices_pb2.GetInvoiceResponse:
         """Answer a statement."""
+        if request.format not in WRITERS:
+            raise _invalid("format", f"{request.format} is unknown")
         found = await self._store.preview(
             text_of(request.organization_id, "organization_id"), period_of(request.period_id)
         )
-        return invoices_pb2.GetInvoiceResponse(invoice=_message(found))
+        return invoices_pb2.GetInvoiceResponse(invoice=_message(found), document=WRITERS[request.format](found))
 
     async def IssueInvoice(
         self, request: invoices_pb2.IssueInvoiceRequest, context: object

@@ -35,7 +35,8 @@ CLIENT_GONE = "the client is gone"
 CHECKPOINT_S = 0.5
 """How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
 
-# Refusals of the request for its own content: nothing was served, nobody is at fault, nothing is recorded.
+# Refusals of the request for its own content, or for want of room: unless an engine has worked on it already, nothing
+# was served, nobody is at fault, nothing is recorded.
 REFUSALS = frozenset(
     {
         Reason.INVALID_ARGUMENT,
@@ -73,6 +74,8 @@ class Work:
     """True when `completion_tokens` is the client's own maximum; False: it is a forecast."""
     answer_count: int = 1
     """Choices of all prompts."""
+    prompt_count: int = 1
+    """Prompts or inputs, each with a context of its own."""
 
 
 @dataclass(slots=True)
@@ -100,6 +103,13 @@ class Grant:
     checkpointed: int = 0
     """How many of those the journal was told of."""
     closed: bool = False
+    broken: bool = False
+    """A replica worked on it and failed."""
+
+    @property
+    def touched(self) -> bool:
+        """Whether an engine may have counted something of it, and told billing, which would miss its record."""
+        return self.broken or (self.generated is not None and self.generated() > 0)
 
     @property
     def tokens_so_far(self) -> int:
@@ -257,6 +267,7 @@ class Admission:
             self._placer.context_tokens(model),
             work.batch,
             work.service_tier,
+            work.prompt_count,
         )
         return await self._spending.quote(caller.organization_id, caller.project_id, model, size, start_time)
 
@@ -276,10 +287,12 @@ class Admission:
             moderated = await self._classify(caller, work)
         except BaseException:
             reserving.cancel()
-            await asyncio.wait([reserving])
-            if not reserving.cancelled():
-                reserving.exception()
-            self._settle(request_id, caller, 0)
+            try:
+                await asyncio.wait([reserving])
+                if not reserving.cancelled():
+                    reserving.exception()
+            finally:  # the client may leave right now
+                self._settle(request_id, caller, 0)
             raise
         try:
             return await reserving, moderated
@@ -311,7 +324,7 @@ class Admission:
         task.add_done_callback(self._closing.discard)
 
     async def _close(self, grant: Grant, error: BaseException) -> None:
-        if isinstance(error, CapstanError) and error.reason in REFUSALS:
+        if isinstance(error, CapstanError) and error.reason in REFUSALS and not grant.touched:
             self._settle(grant.request_id, grant.caller, 0)
             try:
                 await self._journal.void(grant.request_id)

@@ -23,7 +23,7 @@ from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
 from services.gateway.metrics import LimitMetrics, Metrics
 from services.gateway.peers.admin.authority import Authority
-from services.gateway.peers.admin.reports import Reports
+from services.gateway.peers.admin.bookkeeper import Bookkeeper
 from services.gateway.peers.answers import SharedAnswers
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
@@ -172,8 +172,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                     log=kit.log,
                     reception=reception("admin"),
                     authority=Authority(auth, settings.admin_timeout_s),
+                    bookkeeper=Bookkeeper(channel(settings.billing_address), settings.admin_timeout_s),
                     placer=placer,
-                    reports=Reports(channel(settings.billing_address), settings.admin_timeout_s),
                 )
                 app = admin_app(office, kit)
                 await doors.enter_async_context(http_server(app, settings.admin_listen, settings, kit, name="admin"))

@@ -197,6 +197,7 @@ class Attempts:
         if not is_stopping(error) and not self._parts.budget.take():
             raise error
         release = self._release(verdict(error))
+        self._grant.broken |= release.outcome != "ok"
         self._released = True
         self._excluded.append(self.placement.replica_id)
         self._note(release)

@@ -46,6 +46,8 @@ class Size:
     """The model's; 0: not known."""
     batch: bool = False
     service_tier: str = "default"
+    prompt_count: int = 1
+    """Prompts or inputs, each with a context of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +113,13 @@ class Spending:
 
     def _bound(self, terms: Terms, price: Price, size: Size, month: str) -> Quote:
         context = size.context_tokens or LONGEST_CONTEXT
-        prompt = min(context, most_prompt_tokens(size.texts(), 3 * size.prompt_tokens))
+        prompt = min(size.prompt_count * context, most_prompt_tokens(size.texts(), 3 * size.prompt_tokens))
         ceiling = None
         completion = size.completion_tokens
         if not size.bounded:
             if self._capped_completion_tokens is not None:
-                ceiling = min(self._capped_completion_tokens, max(1, context - prompt))
+                # Not less for a long prompt: of it only a bound is known, which may be several times its tokens.
+                ceiling = min(self._capped_completion_tokens, context)
             completion = size.answer_count * (ceiling or context)
         most = price.most_nanousd(prompt, completion, batch=size.batch, tier=size.service_tier)
         budgets = []

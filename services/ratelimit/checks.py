@@ -17,7 +17,8 @@ from services.ratelimit.meters import (
     Settlement,
 )
 
-MOST_CHARGES = 16
+MOST_CHARGES = 32
+"""Five limits of each of three scopes and three budgets are 18."""
 MOST_CHARACTERS = 256
 BUDGET_KINDS = ("credit", "organization", "project")
 

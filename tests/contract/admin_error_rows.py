@@ -8,6 +8,10 @@ from typing import Any
 PROJECT = "/v1/organization/projects/{project}"
 LIMIT = f"{PROJECT}/rate_limits/rl-capstan-demo"
 KEYS = f"{PROJECT}/api_keys"
+HARD = {"threshold_amount": 100, "currency": "USD", "interval": "month"}
+MAIL = {"notification_channel": {"type": "email", "recipients": ["finance@example.com"]}}
+SPEND_LIMIT, SPEND_ALERTS = "/v1/organization/spend_limit", f"{PROJECT}/spend_alerts"
+USAGE, COSTS = "/v1/organization/usage", "/v1/organization/costs"
 DENY_ONE = {"mode": "deny_list", "model_ids": [1]}
 
 
@@ -108,6 +112,51 @@ ROWS = [
     Row("GET", "/v1/organization/groups?order=up", None, 400, "invalid_value", "order"),
     Row("GET", "/v1/organization/audit_logs?effective_at[gt]=soon", None, 400, "invalid_type", "effective_at[gt]"),
     Row("GET", f"{KEYS}?owner_project_access=perhaps", None, 400, "invalid_value", "owner_project_access"),
+    missing(SPEND_LIMIT, "threshold_amount", {"currency": "USD", "interval": "month"}),
+    Row("POST", SPEND_LIMIT, HARD | {"threshold_amount": 0}, 400, "integer_below_min_value", "threshold_amount"),
+    Row("POST", SPEND_LIMIT, HARD | {"threshold_amount": 1.5}, 400, "invalid_type", "threshold_amount"),
+    Row("POST", SPEND_LIMIT, HARD | {"threshold_amount": 10**9}, 400, "integer_above_max_value", "threshold_amount"),
+    Row("POST", SPEND_LIMIT, HARD | {"currency": "EUR"}, 400, "invalid_value", "currency"),
+    Row("POST", SPEND_LIMIT, HARD | {"interval": "day"}, 400, "invalid_value", "interval"),
+    Row("POST", SPEND_LIMIT, HARD | {"soft": 1}, 400, "unknown_parameter", "soft"),
+    gone("POST", "/v1/organization/projects/proj_none/spend_limit", "Project", "proj_none", HARD),
+    gone("GET", "/v1/organization/projects/proj_none/spend_limit", "Project", "proj_none"),
+    gone("GET", "/v1/organization/projects/proj_none/spend_alerts", "Project", "proj_none"),
+    gone("GET", f"{SPEND_ALERTS}/alert_none", "Spend alert", "alert_none"),
+    gone("POST", f"{SPEND_ALERTS}/alert_none", "Spend alert", "alert_none", HARD | MAIL),
+    gone("DELETE", "/v1/organization/spend_alerts/alert_none", "Spend alert", "alert_none"),
+    missing(SPEND_ALERTS, "notification_channel", HARD),
+    missing(SPEND_ALERTS, "notification_channel.recipients", HARD | {"notification_channel": {"type": "email"}}),
+    Row(
+        "POST",
+        SPEND_ALERTS,
+        HARD | {"notification_channel": {"type": "sms", "recipients": []}},
+        400,
+        "invalid_value",
+        "notification_channel.type",
+    ),
+    Row(
+        "GET",
+        f"{USAGE}/completions",
+        None,
+        400,
+        "missing_required_parameter",
+        "start_time",
+        "Missing required parameter: 'start_time'.",
+    ),
+    Row("GET", f"{USAGE}/completions?start_time=soon", None, 400, "invalid_type", "start_time"),
+    Row("GET", f"{USAGE}/completions?start_time=0&bucket_width=1w", None, 400, "invalid_value", "bucket_width"),
+    Row("GET", f"{USAGE}/completions?start_time=0&limit=32", None, 400, "integer_above_max_value", "limit"),
+    Row("GET", f"{USAGE}/completions?start_time=0&bucket_width=1h&limit=169", None, 400, None, "limit"),
+    Row("GET", f"{USAGE}/completions?start_time=0&group_by[]=color", None, 400, "invalid_value", "group_by"),
+    Row("GET", f"{USAGE}/embeddings?start_time=0&group_by=batch", None, 400, "invalid_value", "group_by"),
+    Row("GET", f"{USAGE}/images?start_time=60&end_time=60", None, 400, None, "end_time"),
+    Row("GET", f"{COSTS}?start_time=60&end_time=86400&page=page_1", None, 400, None, "page"),
+    Row("GET", f"{COSTS}?start_time=0&limit=181", None, 400, "integer_above_max_value", "limit"),
+    Row("GET", f"{COSTS}?start_time=0&bucket_width=1h", None, 400, None, "bucket_width"),
+    Row("GET", f"{COSTS}?start_time=0", None, 400, None, "start_time"),
+    Row("GET", "/v1/organization/invoices/2026-13", None, 400, None, "period"),
+    Row("GET", "/v1/organization/invoices/2026-11?format=pdf", None, 400, "invalid_value", "format"),
     Row("GET", "/v1/organization/certificates", None, 404, "not_served", None),
     Row("GET", f"{PROJECT}/hosted_tool_permissions", None, 404, "not_served", None),
     Row("GET", "/v1/organization/external_keys/ek_1", None, 404, "not_served", None),

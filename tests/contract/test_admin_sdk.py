@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,12 +11,12 @@ from openai import OpenAI
 
 from services.gateway.admin.app import openapi
 from tests.contract.administration import Witness, administrator, fresh, fresh_address, new_user, own, service_key
-from tests.contract.suite import Suite, until
+from tests.contract.spending_exercises import SPENDING
+from tests.contract.suite import Suite
 from tests.openai_document import operations
-from tools.local.roster import EMBEDDING_NAME
 
 Exercise = Callable[[Suite, OpenAI, str], None]
-EXERCISES: dict[str, tuple[Exercise, frozenset[str]]] = {}
+EXERCISES: dict[str, tuple[Exercise, frozenset[str]]] = dict(SPENDING)
 
 
 def exercises(*operation_ids: str) -> Callable[[Exercise], Exercise]:
@@ -320,39 +319,6 @@ def audit_logs(suite: Suite, client: OpenAI, project_id: str) -> None:
     assert max(early) <= entry.effective_at
     assert early == sorted(early, reverse=True)
     assert key["value"] not in str(found)
-
-
-@exercises("usage-completions", "usage-embeddings", "usage-moderations", "usage-costs")
-def usage(suite: Suite, client: OpenAI, project_id: str) -> None:
-    start = int(time.time()) - 60
-    with OpenAI(base_url=suite.stack.base_url, api_key=service_key(client, project_id), max_retries=0) as user:
-        told = user.chat.completions.create(
-            model=suite.stack.model, messages=[{"role": "user", "content": "Hi"}], max_tokens=3
-        ).usage
-        vectors = user.embeddings.create(model=EMBEDDING_NAME, input="Hi").usage
-        user.moderations.create(input="Hi")
-    api = client.admin.organization.usage
-    asked: dict[str, Any] = {"start_time": start, "project_ids": [project_id]}
-
-    def results(page: Any) -> list[Any]:
-        return [result for bucket in page.data for result in bucket.results]
-
-    until(lambda: results(api.completions(**asked)) and results(api.embeddings(**asked)))
-    until(lambda: results(api.moderations(**asked)))
-    (text,) = results(api.completions(**asked, bucket_width="1m", group_by=["project_id", "model", "batch"]))
-    assert told is not None
-    assert (text.input_tokens, text.output_tokens) == (told.prompt_tokens, told.completion_tokens)
-    assert (text.project_id, text.model, text.batch, text.user_id) == (project_id, suite.stack.model, False, None)
-    (vector,) = results(api.embeddings(**asked, bucket_width="1h"))
-    assert (vector.input_tokens, vector.num_model_requests) == (vectors.prompt_tokens, 1)
-    costs = results(api.costs(**asked, group_by=["line_item"]))
-    items = {result.line_item: result.amount.value for result in costs}
-    assert set(items) > {f"{suite.stack.model}, chat completions", f"{EMBEDDING_NAME}, embeddings"}
-    (total,) = results(api.costs(**asked))
-    assert total.amount.value == pytest.approx(sum(items.values()))
-    with pytest.raises(openai.BadRequestError) as refusal:
-        api.completions(start_time=start, page="page_x")
-    assert refusal.value.param == "page"
 
 
 @pytest.fixture

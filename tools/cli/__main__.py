@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from tools.cli import keys, limits, orgs, place, projects, usage
+from tools.cli import invoice, keys, limits, orgs, place, projects, usage
 from tools.cli import logs as log_files
 from tools.cli.sentence import DataDir, one_sentence
 from tools.local import launch, progress
@@ -33,10 +33,11 @@ app = typer.Typer(
 )
 
 
-app.command()(usage.usage)
-app.command()(usage.costs)
 for name, commands in (("orgs", orgs.app), ("projects", projects.app), ("keys", keys.app), ("limits", limits.app)):
     app.add_typer(commands, name=name)
+app.command("usage")(usage.usage)
+app.command("costs")(usage.costs)
+app.command("invoice")(invoice.invoice)
 
 
 @app.command()

@@ -6,15 +6,19 @@ from typing import Annotated, Any, Optional
 
 import typer
 
+from tools.cli import spending
 from tools.cli.office import Json, chosen_project, office, segment
 from tools.cli.sentence import AsJson, DataDir, one_sentence
 from tools.cli.tables import print_json, show
 from tools.local.problem import Problem
 
 app = typer.Typer(
-    help="Rate limits: what a project may use of each model. `*` stands for each model without numbers of its own.",
+    help="Rate limits: what a project may use of each model. `*` stands for each model without numbers of its own. "
+    "`spend` and `alerts` are about money.",
     no_args_is_help=True,
 )
+app.add_typer(spending.spend, name="spend")
+app.add_typer(spending.alerts, name="alerts")
 UNLIMITED = 2**53 - 1
 """How the API says that there is no limit, where it must say a number."""
 

@@ -59,7 +59,20 @@ class Office:
                 return
             after = page["last_id"]
 
+    def document(self, path: str, **query: Any) -> str:
+        """Answer a text that is no object. Raises `Problem`."""
+        status, said = self._asked("GET", path, None, query)
+        if status >= 400:
+            _judged(status, said, self._url.geturl())
+        return said.decode("utf-8", "replace")
+
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]) -> Json:
+        status, said = self._asked(method, path, body, query)
+        return _judged(status, said, self._url.geturl())
+
+    def _asked(
+        self, method: str, path: str, body: Mapping[str, Any] | None, query: Mapping[str, Any]
+    ) -> tuple[int, bytes]:
         kind = http.client.HTTPSConnection if self._url.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._url.hostname or "", self._url.port, timeout=TIMEOUT_S)
         target = f"{self._url.path.rstrip('/')}/{path}" + (f"?{urlencode(query)}" if query else "")
@@ -68,10 +81,9 @@ class Office:
             try:
                 connection.request(method, target, None if body is None else json.dumps(body), headers)
                 response = connection.getresponse()
-                said = response.read()
+                return response.status, response.read()
             except (OSError, http.client.HTTPException) as error:
                 raise Problem(f"Nobody answers at {self._url.geturl()}: {error or type(error).__name__}.") from error
-        return _judged(response.status, said, self._url.geturl())
 
 
 def _judged(status: int, said: bytes, url: str) -> Json:

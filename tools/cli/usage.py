@@ -1,85 +1,163 @@
-"""`capstan usage` and `capstan costs`: what was used and what it cost, day by day, with a small chart."""
+"""`capstan usage` and `capstan costs`: what was used and what it cost, day by day and in all."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, Optional
 
 import typer
 
-from tools.cli.chart import bars
-from tools.cli.office import Json, Office, chosen_project, office
+from tools.cli.chart import Line, chart, has_blocks
+from tools.cli.money import dollars
+from tools.cli.office import MOST_PAGES, Json, Office, chosen_project, office
 from tools.cli.sentence import AsJson, DataDir, one_sentence
-from tools.cli.tables import show
+from tools.cli.tables import print_json, table
 
 DAY_S = 86_400
-CHART_WIDTH = 30
+MOST_DAYS = 366
 LONGEST_PAGE = 31
-NANO_PER_USD = 10**9
+KINDS = ("completions", "embeddings")
+COUNTS = ("num_model_requests", "input_tokens", "input_cached_tokens", "output_tokens")
 
-Days = Annotated[int, typer.Option(min=1, max=366, help="How many days, today included.")]
-Kind = Annotated[Literal["completions", "embeddings", "moderations"], typer.Option(help="What to sum.")]
+By = Literal["model", "project", "key", "user"]
+CostsBy = Literal["model", "project", "key"]
+FIELDS: Mapping[str, str] = {"model": "model", "project": "project_id", "key": "api_key_id", "user": "user_id"}
+COST_FIELDS: Mapping[str, str] = {"model": "line_item", "project": "project_id", "key": "api_key_id"}
+"""Costs are told apart by what was sold, which is a model through an API."""
+
+Days = Annotated[int, typer.Option(min=1, max=MOST_DAYS, help="Days (UTC) up to now, today included.")]
 Project = Annotated[
     Optional[str],  # noqa: UP045  # typer
-    typer.Option("--project", "-p", help="Id or name; all of the organization if left out."),
+    typer.Option("--project", "-p", help="Only this project: its id or name."),
 ]
 
 
 def usage(
-    kind: Kind = "completions",
     days: Days = 7,
+    by: Annotated[By, typer.Option(help="What to tell apart.")] = "model",
     project: Project = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Show what was used, day by day (UTC)."""
+    """Show tokens and requests: a bar for each day, then who used them.
+
+    For example:
+
+    capstan usage --days 30
+
+    capstan usage --by key --project Apollo
+
+    capstan usage --json | jq '.completions[].results'
+    """
     with one_sentence():
-        buckets = list(_buckets(office(data_dir), f"organization/usage/{kind}", days, project))
-        sums = [_sums(bucket, "num_model_requests", "input_tokens", "output_tokens") for bucket in buckets]
-        drawn = bars([float(asked + made) for _, asked, made in sums], CHART_WIDTH)
-        rows = [
-            (_day(bucket), *(f"{number:,}" for number in numbers), bar)
-            for bucket, numbers, bar in zip(buckets, sums, drawn, strict=True)
-        ]
-        headings = ("DAY", "REQUESTS", "TOKENS IN", "TOKENS OUT", "")
-        show(buckets, headings, rows, as_json=as_json, none="Nothing was used.")
+        there = office(data_dir)
+        query = _query(there, days, project) | {"group_by": FIELDS[by]}
+        found = {kind: list(buckets(there, f"organization/usage/{kind}", query)) for kind in KINDS}
+        if as_json:
+            print_json(found)
+            return
+        daily: Counter[int] = Counter()
+        groups: dict[str, Counter[str]] = {}
+        for bucket in (each for kind in KINDS for each in found[kind]):
+            daily[bucket["start_time"]] += 0
+            for result in bucket["results"]:
+                daily[bucket["start_time"]] += result["input_tokens"] + result.get("output_tokens", 0)
+                total = groups.setdefault(result[FIELDS[by]], Counter())
+                total.update({name: result.get(name, 0) for name in COUNTS})
+        _draw([(day(start), count, f"{count:,}") for start, count in sorted(daily.items())], "tokens")
+        names = _names(there, by)
+        ranked = sorted(groups.items(), key=lambda item: -item[1]["input_tokens"] - item[1]["output_tokens"])
+        rows = [(names.get(name, name), *(f"{total[count]:,}" for count in COUNTS)) for name, total in ranked]
+        _table((by.upper(), "REQUESTS", "INPUT", "CACHED", "OUTPUT"), rows, f"Nothing was used in {_span(days)}.")
 
 
-def costs(days: Days = 7, project: Project = None, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Show what it cost, day by day (UTC), in US dollars."""
+def costs(
+    days: Days = 7,
+    by: Annotated[CostsBy, typer.Option(help="What to tell apart.")] = "model",
+    project: Project = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what was spent: a bar for each day, then on what.
+
+    For example:
+
+    capstan costs --days 30 --by project
+
+    capstan limits spend set 25 --project Apollo    and no more than that in a month
+    """
     with one_sentence():
-        buckets = list(_buckets(office(data_dir), "organization/costs", days, project))
-        amounts = [sum(int(result["amount_nanousd"]) for result in bucket["results"]) for bucket in buckets]
-        drawn = bars([float(amount) for amount in amounts], CHART_WIDTH)
-        rows = [
-            (_day(bucket), dollars(amount), bar) for bucket, amount, bar in zip(buckets, amounts, drawn, strict=True)
-        ]
-        rows.append(("in all", dollars(sum(amounts)), ""))
-        show(buckets, ("DAY", "USD", ""), rows, as_json=as_json, none="Nothing was used.")
+        there = office(data_dir)
+        query = _query(there, days, project) | {"group_by": COST_FIELDS[by]}
+        found = list(buckets(there, "organization/costs", query))
+        if as_json:
+            print_json({"data": found})
+            return
+        daily: Counter[int] = Counter()
+        groups: Counter[str] = Counter()
+        for bucket in found:
+            daily[bucket["start_time"]] += 0
+            for result in bucket["results"]:
+                amount = int(result["amount"]["value_nanousd"])
+                daily[bucket["start_time"]] += amount
+                groups[result[COST_FIELDS[by]]] += amount
+        _draw([(day(start), amount, dollars(amount)) for start, amount in sorted(daily.items())], "US dollars")
+        names = _names(there, by)
+        rows = [(names.get(name, name), dollars(amount)) for name, amount in groups.most_common()]
+        if len(rows) > 1:
+            rows.append(("in all", dollars(groups.total())))
+        _table((by.upper(), "SPENT"), rows, f"Nothing was spent in {_span(days)}.")
 
 
-def dollars(nanousd: int) -> str:
-    """Write an amount to the millionth of a dollar."""
-    return f"{nanousd / NANO_PER_USD:,.6f}"
-
-
-def _buckets(there: Office, path: str, days: int, project: str | None) -> Iterator[Json]:
-    """Yield the days, page by page."""
-    start = int(time.time()) // DAY_S * DAY_S - (days - 1) * DAY_S
-    asked: dict[str, Any] = {"start_time": start, "limit": min(days, LONGEST_PAGE)}
-    if project is not None:
-        asked["project_ids"] = chosen_project(there, project)["id"]
-    page: Json = {"has_more": True, "next_page": None}
-    while page["has_more"]:
-        page = there.get(path, **asked, **({"page": page["next_page"]} if page["next_page"] else {}))
+def buckets(there: Office, path: str, query: Mapping[str, Any]) -> Iterator[Json]:
+    """Yield all buckets of a question, page by page. Raises `Problem`."""
+    more: dict[str, str] = {}
+    for _ in range(MOST_PAGES):
+        page = there.get(path, **query, **more)
         yield from page["data"]
+        if not page["has_more"]:
+            return
+        more = {"page": page["next_page"]}
 
 
-def _sums(bucket: Json, *names: str) -> list[int]:
-    return [sum(result.get(name) or 0 for result in bucket["results"]) for name in names]
+def day(start: int) -> str:
+    """Name a day, UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(start))
 
 
-def _day(bucket: Json) -> str:
-    return datetime.fromtimestamp(bucket["start_time"], UTC).strftime("%Y-%m-%d")
+def _query(there: Office, days: int, project: str | None) -> dict[str, Any]:
+    now = int(time.time())
+    query: dict[str, Any] = {"start_time": (now // DAY_S - days + 1) * DAY_S, "limit": min(days, LONGEST_PAGE)}
+    if project is not None:
+        query["project_ids"] = chosen_project(there, project)["id"]
+    return query
+
+
+def _names(there: Office, by: str) -> dict[str, str]:
+    """Find what projects are called; other things go by their ids."""
+    if by != "project":
+        return {}
+    listed = there.every("organization/projects", include_archived="true")
+    return {project["id"]: f"{project['name']} ({project['id']})" for project in listed}
+
+
+def _span(days: int) -> str:
+    return "these days" if days > 1 else "this day"
+
+
+def _draw(lines: list[Line], unit: str) -> None:
+    width = shutil.get_terminal_size().columns
+    print(f"{unit} a day (UTC)")
+    print("\n".join(chart(lines, width, blocks=has_blocks(sys.stdout.encoding))))
+
+
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> None:
+    if rows:
+        print()
+        print("\n".join(table(headings, rows)))
+    else:
+        print(f"\n{none}", file=sys.stderr)

@@ -11,8 +11,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 OLDEST_PYTHON = "3.11"
 EXTRAS = {
-    "requirements-dev.lock": ("local", "cpu", "dev"),
-    "requirements-cpu.lock": ("local", "cpu"),
+    "requirements-dev.lock": ("local", "cpu", "services", "dev"),
+    "requirements-cpu.lock": ("local", "cpu", "services"),
     "requirements.lock": ("services",),
 }
 """File name to the extras in it, the largest first."""

@@ -108,7 +108,9 @@ async def create_service_account_key(
     limits = restrictions(call, request.restrictions)
     project_id = request.project_id
     await call.project(project_id, active=True)
-    _insist(call, (await account(call, project_id, request.service_account_id))["project_role"], project_id)
+    await account(call, project_id, request.service_account_id)
+    # All that it may do, also by roles and groups: whoever makes its key has it.
+    call.insist((await call.rights_of(request.service_account_id)).within(project_id), project_id)
     made = await make_key(call, "service_account", project_id, request.service_account_id, name, limits)
     return keys_pb2.CreateServiceAccountKeyResponse(api_key=await api_key(call, project_id, made.id), key=made.key)
 

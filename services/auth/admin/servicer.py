@@ -22,6 +22,7 @@ from services.auth.admin import (
     projects,
     rate_limits,
     roles,
+    spending,
     users,
 )
 from services.auth.admin.desk import Desk
@@ -40,6 +41,7 @@ NOUNS: tuple[ModuleType, ...] = (
     projects,
     rate_limits,
     roles,
+    spending,
     users,
 )
 

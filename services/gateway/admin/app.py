@@ -20,8 +20,10 @@ from services.gateway.admin import (
     admin_keys,
     assignments,
     audit_logs,
+    costs,
     groups,
     invites,
+    invoices,
     organizations,
     project_groups,
     project_keys,
@@ -30,6 +32,8 @@ from services.gateway.admin import (
     rate_limits,
     roles,
     service_accounts,
+    spend_alerts,
+    spend_limits,
     usage,
     users,
 )
@@ -59,8 +63,12 @@ ROUTERS: Sequence[Callable[[Office], APIRouter]] = (
     assignments.router,
     admin_keys.router,
     audit_logs.router,
-    organizations.router,
     usage.router,
+    costs.router,
+    invoices.router,
+    spend_limits.router,
+    spend_alerts.router,
+    organizations.router,
 )
 """A module per noun."""
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from chassis.clock import Clock
 from services.gateway.peers.admin.authority import Authority
-from services.gateway.peers.admin.reports import Reports
+from services.gateway.peers.admin.bookkeeper import Bookkeeper
 from services.gateway.peers.router import Placer
 from services.gateway.reception import Reception
 from services.gateway.settings import Settings
@@ -23,8 +23,8 @@ class Office:
     log: logging.Logger
     reception: Reception
     authority: Authority
+    bookkeeper: Bookkeeper
     placer: Placer
-    reports: Reports
 
 
 def unstaffed() -> Office:
@@ -36,6 +36,6 @@ def unstaffed() -> Office:
         log=nobody,
         reception=nobody,
         authority=nobody,
+        bookkeeper=nobody,
         placer=nobody,
-        reports=nobody,
     )

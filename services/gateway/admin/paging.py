@@ -32,6 +32,10 @@ def _both_ways(limit: Limit100 = 100, after: After = "", before: Before = "") ->
     return Wanted(limit, after, before)
 
 
+def _ordered_both_ways(limit: Limit20 = 20, after: After = "", before: Before = "", order: Ordered = "asc") -> Wanted:
+    return Wanted(limit, after, before, order)
+
+
 Page = Annotated[Wanted, Depends(_page)]
 """`limit` (20), `after`."""
 OrderedPage = Annotated[Wanted, Depends(_ordered)]
@@ -40,3 +44,5 @@ LongPage = Annotated[Wanted, Depends(_long)]
 """`limit` (100, at most 1,000), `after`, `order`: groups and roles."""
 PageBothWays = Annotated[Wanted, Depends(_both_ways)]
 """`limit` (100), `after`, `before`."""
+OrderedPageBothWays = Annotated[Wanted, Depends(_ordered_both_ways)]
+"""`limit` (20), `after`, `before`, `order`."""

@@ -13,13 +13,6 @@ UNSERVED: Mapping[str, str] = {
     "hosted_tool_permissions": "No tools are hosted here.",
     "service_tier_settings": "There is one service tier.",
     "workload_identity_providers": "Keys are the only way to sign in.",
-    "usage/audio_speeches": "No such models are served.",
-    "usage/audio_transcriptions": "No such models are served.",
-    "usage/images": "No such models are served.",
-    "usage/code_interpreter_sessions": "No tools are hosted here.",
-    "usage/file_search_calls": "No tools are hosted here.",
-    "usage/vector_stores": "No tools are hosted here.",
-    "usage/web_search_calls": "No tools are hosted here.",
     "usage/decisions": "No such models are served.",
 }
 """Paths below `/v1/organization/` or below a project there, and why there is nothing."""

@@ -1,119 +1,92 @@
-"""`/v1/organization/usage/…` and `/v1/organization/costs`: what was used and what it cost, over time.
-
-Times are taken at the minute. Auth judges whether the key may look into its organisation, by being asked for a list.
-"""
+"""`/v1/organization/usage/…`: what was used, in buckets of time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
-from chassis.errors import CapstanError, Reason
-from services.gateway.actor import Actor, Wanted
 from services.gateway.admin.office import Office
 from services.gateway.admin.route import Acting, AdminRoute
-from services.gateway.peers.admin.projects import Projects
-from services.gateway.peers.admin.reports import Asked
+from services.gateway.admin.span import Time, Whose
+from services.gateway.peers.admin.spending_rights import SpendingRights
+from services.gateway.peers.admin.usage import Usage, UsageGroup
 from services.gateway.schema.admin.usage import (
-    CompletionsGroup,
-    CompletionsResult,
-    CostGroup,
-    CostsResult,
-    EmbeddingsResult,
-    ModerationsResult,
-    UsageGroup,
-    UsagePage,
-    Width,
+    Buckets,
+    CompletionsUsage,
+    EmbeddingsUsage,
+    ModerationsUsage,
+    NoUsage,
 )
 
-Groups = Annotated[tuple[UsageGroup, ...], Query()]
+NEVER_USED: Mapping[str, str] = {
+    "audio_speeches": "speeches",
+    "audio_transcriptions": "transcriptions",
+    "images": "images",
+    "vector_stores": "vector stores",
+    "code_interpreter_sessions": "sessions of the code interpreter",
+    "file_search_calls": "calls of file search",
+    "web_search_calls": "calls of web search",
+}
+"""What OpenAI meters and this platform does not serve: there is none of it, which is an answer. By the path's end."""
 
-MOST = {"1m": 1440, "1h": 168, "1d": 31}
-"""Buckets on a page."""
-
-LATEST = 253_402_300_799
-"""The end of the year 9999, unix seconds."""
-
-Start = Annotated[int, Query(ge=0, le=LATEST, description="Unix seconds, inclusive.")]
-End = Annotated[int | None, Query(ge=0, le=LATEST, description="Unix seconds, exclusive. Default: now.")]
-Wide = Annotated[Width, Query(description="Width of a bucket.")]
-Buckets = Annotated[
-    int, Query(ge=0, le=1440, description="Buckets on a page: at most 1440 of 1m, 168 of 1h, 31 of 1d.")
+Groups = Annotated[
+    list[UsageGroup], Query(max_length=6, description="One result for each combination of these; none: one per bucket.")
 ]
-Days = Annotated[int, Query(ge=1, le=180, description="Days on a page.")]
-Token = Annotated[str, Query(max_length=200, description="`next_page` of the page before.")]
-Ids = Annotated[tuple[str, ...], Query(max_length=100)]
-
-
-def _asked(
-    start_time: Start,
-    end_time: End = None,
-    limit: Buckets = 0,
-    page: Token = "",
-    project_ids: Ids = (),
-    user_ids: Ids = (),
-    api_key_ids: Ids = (),
-    models: Ids = (),
-) -> Asked:
-    return Asked(start_time, end_time, limit, page, project_ids, user_ids, api_key_ids, models)
-
-
-Question = Annotated[Asked, Depends(_asked)]
+ShortGroups = Annotated[
+    list[Literal["project_id", "user_id", "api_key_id", "model"]],
+    Query(max_length=4, description="One result for each combination of these; none: one per bucket."),
+]
+AnyGroups = Annotated[list[str], Query(max_length=10, description="Changes nothing: there is nothing to group.")]
+Batch = Annotated[bool | None, Query(description="Only batches, or everything else; left out: both.")]
 
 
 def router(office: Office) -> APIRouter:
     """Build the routes."""
-    made = APIRouter(prefix="/v1/organization", tags=["Usage"], route_class=AdminRoute)
-    reports = office.reports
+    usage = Usage(office.bookkeeper, SpendingRights(office.authority))
+    made = APIRouter(prefix="/v1/organization/usage", tags=["Usage"], route_class=AdminRoute)
 
-    async def judged(actor: Actor, asked: Asked, width: Width) -> None:
-        if asked.limit > MOST[width]:
-            words = f"Invalid 'limit': at most {MOST[width]} buckets of {width}."
-            raise CapstanError(Reason.PARAMETER_REFUSED, param="limit", message=words)
-        await Projects(office.authority).list(actor, Wanted(1), include_archived=False)
-
-    @made.get("/usage/completions", operation_id="usage-completions", summary="Sum what generated text")
+    @made.get("/completions", operation_id="usage-completions", summary="Sum chat completions, responses, completions")
     async def completions(
         actor: Acting,
-        asked: Question,
-        bucket_width: Wide = "1d",
-        batch: bool | None = None,
-        group_by: Annotated[tuple[CompletionsGroup, ...], Query()] = (),
-    ) -> UsagePage[CompletionsResult]:
-        await judged(actor, asked, bucket_width)
-        question = replace(asked, batch=batch, group_by=group_by)
-        return await reports.completions(actor.organization_id, bucket_width, question)
+        span: Time,
+        whose: Whose,
+        batch: Batch = None,
+        group_by: Groups = [],  # noqa: B006 - never changed
+    ) -> Buckets[CompletionsUsage]:
+        return await usage.completions(actor, span, replace(whose, batch=batch), group_by)
 
-    @made.get("/usage/embeddings", operation_id="usage-embeddings", summary="Sum what made vectors")
+    @made.get("/embeddings", operation_id="usage-embeddings", summary="Sum embeddings")
     async def embeddings(
-        actor: Acting, asked: Question, bucket_width: Wide = "1d", group_by: Groups = ()
-    ) -> UsagePage[EmbeddingsResult]:
-        await judged(actor, asked, bucket_width)
-        return await reports.embeddings(actor.organization_id, bucket_width, replace(asked, group_by=group_by))
-
-    @made.get("/usage/moderations", operation_id="usage-moderations", summary="Sum what was judged")
-    async def moderations(
-        actor: Acting, asked: Question, bucket_width: Wide = "1d", group_by: Groups = ()
-    ) -> UsagePage[ModerationsResult]:
-        await judged(actor, asked, bucket_width)
-        return await reports.moderations(actor.organization_id, bucket_width, replace(asked, group_by=group_by))
-
-    @made.get("/costs", operation_id="usage-costs", summary="Sum what it cost")
-    async def costs(
         actor: Acting,
-        start_time: Start,
-        end_time: End = None,
-        bucket_width: Annotated[Literal["1d"], Query(description="Width of a bucket.")] = "1d",
-        limit: Days = 7,
-        page: Token = "",
-        project_ids: Ids = (),
-        api_key_ids: Ids = (),
-        group_by: Annotated[tuple[CostGroup, ...], Query()] = (),
-    ) -> UsagePage[CostsResult]:
-        asked = Asked(start_time, end_time, limit, page, project_ids, api_key_ids=api_key_ids, group_by=group_by)
-        await judged(actor, replace(asked, limit=0), bucket_width)
-        return await reports.costs(actor.organization_id, asked)
+        span: Time,
+        whose: Whose,
+        group_by: ShortGroups = [],  # noqa: B006
+    ) -> Buckets[EmbeddingsUsage]:
+        return await usage.embeddings(actor, span, whose, [*group_by])
 
+    @made.get("/moderations", operation_id="usage-moderations", summary="Sum moderations, which are free")
+    async def moderations(
+        actor: Acting,
+        span: Time,
+        whose: Whose,
+        group_by: ShortGroups = [],  # noqa: B006
+    ) -> Buckets[ModerationsUsage]:
+        return await usage.moderations(actor, span, whose, [*group_by])
+
+    for path, words in NEVER_USED.items():
+        _add_never_used(made, usage, path, words)
     return made
+
+
+def _add_never_used(made: APIRouter, usage: Usage, path: str, words: str) -> None:
+    @made.get(f"/{path}", operation_id=f"usage-{path.replace('_', '-')}", summary=f"Sum {words}: none are served")
+    async def nothing(
+        actor: Acting,
+        span: Time,
+        whose: Whose,
+        group_by: AnyGroups = [],  # noqa: B006 - never changed
+    ) -> Buckets[NoUsage]:
+        return await usage.nothing(actor, span)

@@ -71,4 +71,5 @@ def _work(body: CompletionRequest) -> Work:
         prompt_tokens=estimate.prompt_tokens(body.prompt_characters) + body.prompt_token_count,
         completion_tokens=body.token_ceiling * body.candidate_count * len(body.prompts),
         texts=lambda: body.texts,
+        prompt_count=len(body.prompts),
     )

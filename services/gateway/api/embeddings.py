@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
+import dataclasses
 import struct
 
 import orjson
@@ -56,13 +58,15 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 grant.caller.organization_id,
                 body.inputs,
                 body.dimensions or 0,
-                serialized(grant.record),
+                serialized(dataclasses.replace(grant.record, model=placement.model)),
                 desk.settings.first_token_timeout_s,
             )
         except CapstanError as error:
             # Told before the next placement, which would otherwise be taken for the one that failed.
             outcome = verdict(error)
-            await desk.placer.release([Release(grant.request_id, outcome, placement.replica_id)])
+            grant.broken |= outcome != "ok"
+            with contextlib.suppress(CapstanError):
+                await desk.placer.release([Release(grant.request_id, outcome, placement.replica_id)])
             if outcome == "ok" or excluded:
                 raise
             excluded.append(placement.replica_id)
@@ -82,6 +86,7 @@ def _work(body: EmbeddingRequest) -> Work:
         prompt_tokens=estimate.prompt_tokens(body.prompt_characters) + body.prompt_token_count,
         completion_tokens=0,
         texts=lambda: body.texts,
+        prompt_count=len(body.inputs),
     )
 
 

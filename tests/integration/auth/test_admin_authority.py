@@ -101,6 +101,18 @@ async def test_a_members_right_to_keys_is_no_right_to_an_owners_key(town: Town) 
     await member("DeleteProjectKey", **where, **key)
 
 
+async def test_a_key_of_a_service_account_is_no_way_to_what_a_role_lets_it_do(town: Town) -> None:
+    where = {"project_id": town.project_id}
+    account = (await town.owner("CreateServiceAccount", **where, name="CI", without_key=True)).service_account
+    role = (await town.owner("CreateRole", **where, name="uses", permissions=["model.request"])).role
+    await town.owner("AssignRole", **where, grantee={"user_id": account.id}, role_id=role.id)
+    _, clerk = await town.person(project_permissions=["api.api_keys.write"])
+    refused = await clerk.reason("CreateServiceAccountKey", **where, service_account_id=account.id)
+    assert refused is Reason.PERMISSION_DENIED
+    made = await town.owner("CreateServiceAccountKey", **where, service_account_id=account.id)
+    assert await works(town.client, made.key)
+
+
 async def test_whoever_may_change_users_makes_nobody_greater_than_themselves(town: Town) -> None:
     user_id, clerk = await town.person(permissions=["api.users.write", "api.invites.write", "api.admin_api_keys.write"])
     for fields in ({"user_id": user_id, "role": "owner"}, {"user_id": town.owner_id, "role": "reader"}):

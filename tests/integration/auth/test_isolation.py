@@ -35,6 +35,7 @@ OTHER_FIELDS: dict[str, dict[str, Any]] = {
     "CreateProjectKey": {"name": "n"},
     "UpdateProjectKey": {"name": "n"},
     "CreateAdminKey": {"name": "n"},
+    "RecordSpendingChange": {"setting": "spend_limit"},
     "UpdateProjectRateLimit": {"rate_limit_id": "rl-m", "update_mask": FieldMask(paths=["shadow"])},
     "DeleteProjectRateLimit": {"rate_limit_id": "rl-m"},
     "UpdateOrganizationRateLimit": {"rate_limit_id": "rl-m", "update_mask": FieldMask(paths=["shadow"])},

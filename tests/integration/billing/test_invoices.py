@@ -40,6 +40,20 @@ async def test_a_request_over_the_months_end_is_in_the_month_of_its_start(books:
         assert [(line.period_id, line.request_count) for line in found.lines] == [(period, 1)]
 
 
+async def test_a_statement_is_written_as_it_is_asked_for(books: Books, organization_id: str) -> None:
+    await books.ingest(usage_event("one", organization_id=organization_id, start_time=MIDNIGHT))
+    asked = {"organization_id": organization_id, "period_id": NOVEMBER}
+    beginnings = {0: "", 1: "{", 2: "period,project_id", 3: "<!doctype html>"}
+    for form, beginning in beginnings.items():
+        answer = await ask(books, "GetInvoice", **asked, format=form)
+        assert answer.document.startswith(beginning)
+        assert bool(answer.document) == bool(form)
+        assert answer.invoice.total_nanousd == 27_000
+    with pytest.raises(CapstanError) as refused:
+        await ask(books, "GetInvoice", **asked, format=9)
+    assert refused.value.reason is Reason.INVALID_ARGUMENT
+
+
 async def test_an_issued_statement_stays_and_what_is_late_is_on_the_next(books: Books, organization_id: str) -> None:
     october = MIDNIGHT - timedelta(days=3)
     asked = {"organization_id": organization_id, "period_id": OCTOBER}

@@ -122,6 +122,8 @@ class Router(router_pb2_grpc.RouterServiceServicer):
     waited: list[float] = field(default_factory=list)
     """What was allowed, seconds."""
     released: dict[str, list[int]] = field(default_factory=dict)
+    deaf: bool = False
+    """Set: it cannot be told of releases."""
 
     async def Place(self, request, context):
         return router_pb2.PlaceResponse(results=[self._place(item) for item in request.items])
@@ -150,6 +152,8 @@ class Router(router_pb2_grpc.RouterServiceServicer):
         )
 
     async def Release(self, request, context):
+        if self.deaf:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "deaf")
         for item in request.items:
             self.released.setdefault(item.request_id, []).append(item.outcome)
         return router_pb2.ReleaseResponse()
@@ -180,6 +184,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     running: int = 0
     waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    embedding: list[inference_pb2.EmbedRequest] = field(default_factory=list)
+    embeds: bool = True
 
     async def Session(self, requests, context):
         frames: asyncio.Queue[inference_pb2.SessionResponse | None] = asyncio.Queue()
@@ -265,6 +271,9 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         return inference_pb2.CountTokensResponse(token_count=sum(len(m.content) for m in request.chat.messages))
 
     async def Embed(self, request, context):
+        self.embedding.append(request)
+        if not self.embeds:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
         vector = b"\x00\x00\x80\x3f" + b"\x00" * 4  # (1.0, 0.0)
         usage = usage_pb2.TokenUsage(prompt_tokens=len(request.inputs))
         return inference_pb2.EmbedResponse(embeddings=[vector] * len(request.inputs), usage=usage)

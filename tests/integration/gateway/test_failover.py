@@ -169,3 +169,22 @@ async def test_the_router_is_told_what_a_placement_needs(client: Client, scripte
     assert first.body_hash != second.body_hash
     assert first.service_class == router_pb2.SERVICE_CLASS_FLEX
     assert first.organization_id == "org-1"
+
+
+EMBED = {"model": "vectors", "input": "a"}
+
+
+@pytest.mark.parametrize("deaf", [False, True])
+async def test_vectors_are_made_elsewhere_also_when_the_router_cannot_be_told_why(
+    client: Client, scripted: Peers, deaf: bool
+) -> None:
+    scripted.inference.embeds, scripted.router.deaf = False, deaf
+    assert (await client.post("/v1/embeddings", EMBED)).status == 200
+    assert (len(scripted.inference.embedding), len(scripted.spare.embedding)) == (1, 1)
+
+
+async def test_billing_hears_from_the_replica_which_model_made_the_vectors(client: Client, scripted: Peers) -> None:
+    """The router may have placed them on a model to fall back on."""
+    answer = await client.post("/v1/embeddings", EMBED)
+    told = billing_pb2.UsageEvent.FromString(scripted.inference.embedding[0].admission)
+    assert told.model == answer.headers["openai-model"] == "demo"

@@ -63,26 +63,26 @@ def works(stack: Stack, key: str) -> bool:
 
 
 def test_a_project_from_its_first_to_its_last_day(stack: Stack) -> None:
-    made = as_json(stack, "projects", "create", "Apollo")
+    made = as_json(stack, "projects", "create", "Apollo-8")
     headings, *rows = told(stack, "projects", "list").splitlines()
     assert headings.split() == ["ID", "NAME", "STATUS", "MODERATION", "CREATED"]
-    assert [row.split()[1] for row in rows if row.startswith(made["id"])] == ["Apollo"]
-    shown = told(stack, "projects", "set", "Apollo", "--deny-model", "gpt-none", "--moderation", "advisory")
+    assert [row.split()[1] for row in rows if row.startswith(made["id"])] == ["Apollo-8"]
+    shown = told(stack, "projects", "set", "Apollo-8", "--deny-model", "gpt-none", "--moderation", "advisory")
     lines = dict(line.split(maxsplit=1) for line in shown.splitlines())
     assert (lines["moderation"], lines["models"]) == ("advisory", "all but gpt-none")
     assert "all" in told(stack, "projects", "set", made["id"], "--all-models")
-    assert as_json(stack, "projects", "archive", "Apollo", "--yes")["status"] == "archived"
+    assert as_json(stack, "projects", "archive", "Apollo-8", "--yes")["status"] == "archived"
     assert made["id"] not in told(stack, "projects", "list")
     assert made["id"] in told(stack, "projects", "list", "--archived")
 
 
 def test_a_key_is_made_restricted_followed_up_and_revoked(stack: Stack) -> None:
-    project = as_json(stack, "projects", "create", "Gemini")["id"]
+    project = as_json(stack, "projects", "create", "Gemini 8")["id"]
     words = ("ci", "--project", project, "--service-account", "--scope", "api.model.read", "--expires", "30d")
     value = told(stack, "keys", "create", *words).strip()
     assert value.startswith("sk-svcacct-")
     assert works(stack, value)
-    (key,) = as_json(stack, "keys", "list", "--project", "Gemini")["data"]
+    (key,) = as_json(stack, "keys", "list", "--project", "Gemini 8")["data"]
     assert key["scopes"] == ["api.model.read"]
     table = told(stack, "keys", "list", "-p", project)
     assert key["redacted_value"] in table

@@ -1,4 +1,4 @@
-"""`helm test`: what the network policies do not allow cannot be reached. The pod of this test is allowed nothing."""
+"""`helm test`: what the network policies do not allow cannot be reached. The pod of this test may look names up."""
 
 import os
 import socket

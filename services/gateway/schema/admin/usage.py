@@ -1,100 +1,94 @@
-"""What was used and what it cost, over time."""
+"""What was used, in buckets of time."""
 
 from __future__ import annotations
 
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from services.gateway.schema.answers import AnswerModel
 
-Width = Literal["1m", "1h", "1d"]
-UsageGroup = Literal["project_id", "user_id", "api_key_id", "model"]
-CompletionsGroup = Literal["project_id", "user_id", "api_key_id", "model", "batch", "service_tier"]
-CostGroup = Literal["project_id", "line_item", "api_key_id"]
+Result = TypeVar("Result")
 
 
-class Result(AnswerModel):
-    """What all sums have in common: null where it was not grouped by."""
-
-    project_id: str | None = None
-    user_id: str | None = None
-    """Owner of the key."""
-    api_key_id: str | None = None
-    model: str | None = None
-    num_model_requests: int
-    input_tokens: int
-
-
-class CompletionsResult(Result):
-    """A sum of requests that generated text."""
-
-    object: Literal["organization.usage.completions.result"] = "organization.usage.completions.result"
-    input_cached_tokens: int
-    """Those of `input_tokens` that were found in the prefix cache."""
-    input_uncached_tokens: int
-    output_tokens: int
-    input_audio_tokens: int = 0
-    """Always 0."""
-    output_audio_tokens: int = 0
-    """Always 0."""
-    batch: bool | None = None
-    service_tier: str | None = None
-
-
-class EmbeddingsResult(Result):
-    """A sum of requests that made vectors."""
-
-    object: Literal["organization.usage.embeddings.result"] = "organization.usage.embeddings.result"
-
-
-class ModerationsResult(Result):
-    """A sum of requests for verdicts; their tokens are estimated."""
-
-    object: Literal["organization.usage.moderations.result"] = "organization.usage.moderations.result"
-
-
-class Amount(AnswerModel):
-    """Money."""
-
-    value: float
-    """US dollars, as near as a number of JSON comes."""
-    currency: Literal["usd"] = "usd"
-
-
-class CostsResult(AnswerModel):
-    """A sum of costs."""
-
-    object: Literal["organization.costs.result"] = "organization.costs.result"
-    amount: Amount
-    amount_nanousd: str
-    """Capstan's own. The exact amount, nano-dollars."""
-    line_item: str | None = None
-    """What was sold; null where it was not grouped by, and so are the others."""
-    project_id: str | None = None
-    api_key_id: str | None = None
-    quantity: int | None = None
-    """Only with `line_item`."""
-    quantity_unit: Literal["tokens"] | None = None
-
-
-R = TypeVar("R")
-
-
-class Bucket(AnswerModel, Generic[R]):
-    """A stretch of time."""
+class Bucket(AnswerModel, Generic[Result]):
+    """A span of time."""
 
     object: Literal["bucket"] = "bucket"
     start_time: int
     """Unix seconds, inclusive."""
     end_time: int
     """Unix seconds, exclusive."""
-    results: list[R]
-    """Empty when nothing was used."""
+    results: list[Result]
+    """One for each group that has any; empty when nothing was used."""
 
 
-class UsagePage(AnswerModel, Generic[R]):
-    """Buckets in the order of time; the next page is asked for with `page` = `next_page`."""
+class Buckets(AnswerModel, Generic[Result]):
+    """A page; the next one is asked for with `page` = `next_page`."""
 
     object: Literal["page"] = "page"
-    data: list[Bucket[R]]
+    data: list[Bucket[Result]]
     has_more: bool
     next_page: str | None
+    """Null when there is no more."""
+
+
+class Grouped(AnswerModel):
+    """Whose usage it is: null for what was not asked for in `group_by`."""
+
+    project_id: str | None = None
+    user_id: str | None = None
+    api_key_id: str | None = None
+    model: str | None = None
+
+
+class CompletionsUsage(Grouped):
+    """Of chat completions, responses and completions."""
+
+    object: Literal["organization.usage.completions.result"] = "organization.usage.completions.result"
+    input_tokens: int
+    """Cached ones included."""
+    input_cached_tokens: int
+    input_cache_write_tokens: Literal[0] = 0
+    """Always 0: the cache costs nothing to fill."""
+    input_uncached_tokens: int
+    output_tokens: int
+    output_reasoning_tokens: int
+    """Capstan's own. Those of `output_tokens` that were spent on thinking."""
+    input_text_tokens: int
+    """Uncached."""
+    output_text_tokens: int
+    input_cached_text_tokens: int
+    input_audio_tokens: Literal[0] = 0
+    """Always 0."""
+    input_cached_audio_tokens: Literal[0] = 0
+    """Always 0."""
+    output_audio_tokens: Literal[0] = 0
+    """Always 0."""
+    input_image_tokens: Literal[0] = 0
+    """Always 0."""
+    input_cached_image_tokens: Literal[0] = 0
+    """Always 0."""
+    output_image_tokens: Literal[0] = 0
+    """Always 0."""
+    num_model_requests: int
+    batch: bool | None = None
+    service_tier: str | None = None
+
+
+class EmbeddingsUsage(Grouped):
+    """Of embeddings."""
+
+    object: Literal["organization.usage.embeddings.result"] = "organization.usage.embeddings.result"
+    input_tokens: int
+    num_model_requests: int
+
+
+class ModerationsUsage(Grouped):
+    """Of moderations, which are free; their tokens are estimated."""
+
+    object: Literal["organization.usage.moderations.result"] = "organization.usage.moderations.result"
+    input_tokens: int
+    num_model_requests: int
+
+
+NoUsage = dict[str, Any]
+"""Of what is not served: there never is any."""

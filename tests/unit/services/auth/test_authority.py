@@ -26,6 +26,7 @@ MEMBERS_SEE = {
     "GetRole",
     "GetRoleAssignment",
     "GetServiceAccount",
+    "GetSpendingAccess",
     "ListProjectGroups",
     "ListProjectKeys",
     "ListProjectRateLimits",

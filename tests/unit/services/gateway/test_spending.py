@@ -105,6 +105,21 @@ async def test_a_cap_for_unbounded_requests_is_held_and_told_to_the_engine() -> 
     assert quote.most_completion_tokens == 100
 
 
+async def test_a_long_prompt_under_a_cap_still_gets_a_whole_answer() -> None:
+    """Its tokens are a quarter of its bytes, so by them it would leave room for one token."""
+    spent, _ = spending(Billing(cap()), capped_completion_tokens=100)
+    quote = await quoted(spent, bounded=False, prompt_tokens=700, texts=lambda: ["x" * 2000])
+    assert quote.most_completion_tokens == 100
+    assert quote.budgets[0].amount_nanousd == 2048 * 1000 + 100 * 2000
+
+
+async def test_each_of_several_prompts_may_fill_a_context() -> None:
+    spent, _ = spending(Billing(cap()))
+    many = ["x" * 1500] * 40
+    quote = await quoted(spent, prompt_tokens=20_000, texts=lambda: many, completion_tokens=0, prompt_count=len(many))
+    assert quote.budgets[0].amount_nanousd == (40 * 1500 + 256) * 1000
+
+
 async def test_what_billing_knows_to_be_spent_is_refused_here() -> None:
     spent, _ = spending(Billing(cap(posted_nanousd=10**9, kind="project")))
     with pytest.raises(CapstanError) as refused:

@@ -175,3 +175,15 @@ def test_a_settlement_out_of_range_is_refused(tokens: int) -> None:
 def test_money_out_of_range_is_refused(amount: int) -> None:
     with pytest.raises(CapstanError, match="amount_nanousd"):
         check_settlement(Settlement("req_1", "org-1", 0, amount))
+
+
+def test_every_limit_of_all_three_scopes_fits_beside_every_budget_there_can_be() -> None:
+    subjects = ("org-1", "proj_1", "key_1")
+    rates = [
+        Charge(dimension, subject, "llama:8b", 10**6, 1)
+        for dimension in Dimension
+        if dimension is not Dimension.MONEY
+        for subject in subjects
+    ]
+    whole = replace(SPENT, subject_id="org-1", budget=Budget("2026-11", "organization"))
+    check(replace(RESERVATION, charges=(*rates, CREDIT, whole, SPENT)))

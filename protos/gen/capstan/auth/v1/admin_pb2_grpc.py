@@ -12,6 +12,7 @@ from capstan.auth.v1 import organizations_pb2 as capstan_dot_auth_dot_v1_dot_org
 from capstan.auth.v1 import projects_pb2 as capstan_dot_auth_dot_v1_dot_projects__pb2
 from capstan.auth.v1 import rate_limits_pb2 as capstan_dot_auth_dot_v1_dot_rate__limits__pb2
 from capstan.auth.v1 import roles_pb2 as capstan_dot_auth_dot_v1_dot_roles__pb2
+from capstan.auth.v1 import spending_pb2 as capstan_dot_auth_dot_v1_dot_spending__pb2
 from capstan.auth.v1 import users_pb2 as capstan_dot_auth_dot_v1_dot_users__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -404,6 +405,21 @@ class AdminServiceStub:
                 '/capstan.auth.v1.AdminService/UpdateOrganization',
                 request_serializer=capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationRequest.SerializeToString,
                 response_deserializer=capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationResponse.FromString,
+                _registered_method=True)
+        self.GetUsageAccess = channel.unary_unary(
+                '/capstan.auth.v1.AdminService/GetUsageAccess',
+                request_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessRequest.SerializeToString,
+                response_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessResponse.FromString,
+                _registered_method=True)
+        self.GetSpendingAccess = channel.unary_unary(
+                '/capstan.auth.v1.AdminService/GetSpendingAccess',
+                request_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessRequest.SerializeToString,
+                response_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessResponse.FromString,
+                _registered_method=True)
+        self.RecordSpendingChange = channel.unary_unary(
+                '/capstan.auth.v1.AdminService/RecordSpendingChange',
+                request_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeRequest.SerializeToString,
+                response_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeResponse.FromString,
                 _registered_method=True)
 
 
@@ -943,6 +959,29 @@ class AdminServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetUsageAccess(self, request, context):
+        """GetUsageAccess says whether the actor may see usage and costs of the organisation; what they are is billing's.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSpendingAccess(self, request, context):
+        """GetSpendingAccess says whether the actor may see spend limits and alerts. Errors: OBJECT_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RecordSpendingChange(self, request, context):
+        """RecordSpendingChange says whether the actor may change a spend limit or an alert, and writes down that they do: it
+        comes before the change, so that none is made that nobody knows of. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND,
+        OBJECT_CONFLICT (the project is archived).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AdminServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -1300,6 +1339,21 @@ def add_AdminServiceServicer_to_server(servicer, server):
                     servicer.UpdateOrganization,
                     request_deserializer=capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationRequest.FromString,
                     response_serializer=capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationResponse.SerializeToString,
+            ),
+            'GetUsageAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUsageAccess,
+                    request_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessRequest.FromString,
+                    response_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessResponse.SerializeToString,
+            ),
+            'GetSpendingAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSpendingAccess,
+                    request_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessRequest.FromString,
+                    response_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessResponse.SerializeToString,
+            ),
+            'RecordSpendingChange': grpc.unary_unary_rpc_method_handler(
+                    servicer.RecordSpendingChange,
+                    request_deserializer=capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeRequest.FromString,
+                    response_serializer=capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -3226,6 +3280,87 @@ class AdminService:
             '/capstan.auth.v1.AdminService/UpdateOrganization',
             capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationRequest.SerializeToString,
             capstan_dot_auth_dot_v1_dot_organizations__pb2.UpdateOrganizationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUsageAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.auth.v1.AdminService/GetUsageAccess',
+            capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessRequest.SerializeToString,
+            capstan_dot_auth_dot_v1_dot_spending__pb2.GetUsageAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSpendingAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.auth.v1.AdminService/GetSpendingAccess',
+            capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessRequest.SerializeToString,
+            capstan_dot_auth_dot_v1_dot_spending__pb2.GetSpendingAccessResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RecordSpendingChange(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/capstan.auth.v1.AdminService/RecordSpendingChange',
+            capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeRequest.SerializeToString,
+            capstan_dot_auth_dot_v1_dot_spending__pb2.RecordSpendingChangeResponse.FromString,
             options,
             channel_credentials,
             insecure,

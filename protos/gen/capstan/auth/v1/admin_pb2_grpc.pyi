@@ -12,6 +12,7 @@ from capstan.auth.v1 import organizations_pb2 as _organizations_pb2
 from capstan.auth.v1 import projects_pb2 as _projects_pb2
 from capstan.auth.v1 import rate_limits_pb2 as _rate_limits_pb2
 from capstan.auth.v1 import roles_pb2 as _roles_pb2
+from capstan.auth.v1 import spending_pb2 as _spending_pb2
 from capstan.auth.v1 import users_pb2 as _users_pb2
 from collections import abc as _abc
 from grpc import aio as _aio
@@ -229,6 +230,15 @@ class AdminServiceStub:
     UpdateOrganization: _aio.UnaryUnaryMultiCallable[_organizations_pb2.UpdateOrganizationRequest, _organizations_pb2.UpdateOrganizationResponse]
     """UpdateOrganization changes what is given. For operators. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND,
     PERMISSION_DENIED.
+    """
+    GetUsageAccess: _aio.UnaryUnaryMultiCallable[_spending_pb2.GetUsageAccessRequest, _spending_pb2.GetUsageAccessResponse]
+    """GetUsageAccess says whether the actor may see usage and costs of the organisation; what they are is billing's."""
+    GetSpendingAccess: _aio.UnaryUnaryMultiCallable[_spending_pb2.GetSpendingAccessRequest, _spending_pb2.GetSpendingAccessResponse]
+    """GetSpendingAccess says whether the actor may see spend limits and alerts. Errors: OBJECT_NOT_FOUND."""
+    RecordSpendingChange: _aio.UnaryUnaryMultiCallable[_spending_pb2.RecordSpendingChangeRequest, _spending_pb2.RecordSpendingChangeResponse]
+    """RecordSpendingChange says whether the actor may change a spend limit or an alert, and writes down that they do: it
+    comes before the change, so that none is made that nobody knows of. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND,
+    OBJECT_CONFLICT (the project is archived).
     """
 
 class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -863,6 +873,33 @@ class AdminServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_organizations_pb2.UpdateOrganizationResponse]:
         """UpdateOrganization changes what is given. For operators. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND,
         PERMISSION_DENIED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUsageAccess(
+        self,
+        request: _spending_pb2.GetUsageAccessRequest,
+        context: _aio.ServicerContext[_spending_pb2.GetUsageAccessRequest, _abc.Awaitable[_spending_pb2.GetUsageAccessResponse]],
+    ) -> _abc.Awaitable[_spending_pb2.GetUsageAccessResponse]:
+        """GetUsageAccess says whether the actor may see usage and costs of the organisation; what they are is billing's."""
+
+    @_abc_1.abstractmethod
+    def GetSpendingAccess(
+        self,
+        request: _spending_pb2.GetSpendingAccessRequest,
+        context: _aio.ServicerContext[_spending_pb2.GetSpendingAccessRequest, _abc.Awaitable[_spending_pb2.GetSpendingAccessResponse]],
+    ) -> _abc.Awaitable[_spending_pb2.GetSpendingAccessResponse]:
+        """GetSpendingAccess says whether the actor may see spend limits and alerts. Errors: OBJECT_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def RecordSpendingChange(
+        self,
+        request: _spending_pb2.RecordSpendingChangeRequest,
+        context: _aio.ServicerContext[_spending_pb2.RecordSpendingChangeRequest, _abc.Awaitable[_spending_pb2.RecordSpendingChangeResponse]],
+    ) -> _abc.Awaitable[_spending_pb2.RecordSpendingChangeResponse]:
+        """RecordSpendingChange says whether the actor may change a spend limit or an alert, and writes down that they do: it
+        comes before the change, so that none is made that nobody knows of. Errors: INVALID_ARGUMENT, OBJECT_NOT_FOUND,
+        OBJECT_CONFLICT (the project is archived).
         """
 
 def add_AdminServiceServicer_to_server(servicer: AdminServiceServicer, server: _aio.Server) -> None: ...

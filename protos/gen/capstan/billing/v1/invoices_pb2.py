@@ -25,31 +25,33 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!capstan/billing/v1/invoices.proto\x12\x12\x63\x61pstan.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\x11GetInvoiceRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tperiod_id\x18\x02 \x01(\t\"B\n\x12GetInvoiceResponse\x12,\n\x07invoice\x18\x01 \x01(\x0b\x32\x1b.capstan.billing.v1.Invoice\"A\n\x13IssueInvoiceRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tperiod_id\x18\x02 \x01(\t\"D\n\x14IssueInvoiceResponse\x12,\n\x07invoice\x18\x01 \x01(\x0b\x32\x1b.capstan.billing.v1.Invoice\"l\n\x16\x45nterCorrectionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x39\n\ncorrection\x18\x02 \x01(\x0b\x32%.capstan.billing.v1.InvoiceCorrection\",\n\x17\x45nterCorrectionResponse\x12\x11\n\tduplicate\x18\x01 \x01(\x08\"\xfc\x01\n\x07Invoice\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x11\n\tperiod_id\x18\x03 \x01(\t\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05lines\x18\x05 \x03(\x0b\x32\x1f.capstan.billing.v1.InvoiceLine\x12:\n\x0b\x63orrections\x18\x06 \x03(\x0b\x32%.capstan.billing.v1.InvoiceCorrection\x12\x15\n\rtotal_nanousd\x18\x07 \x01(\x03\"\xc1\x01\n\x0bInvoiceLine\x12\x11\n\tperiod_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x15\n\rrequest_count\x18\x04 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x03\x12\x16\n\x0e\x61mount_nanousd\x18\x08 \x01(\x03\"e\n\x11InvoiceCorrection\x12\x15\n\rcorrection_id\x18\x01 \x01(\t\x12\x11\n\trefers_to\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0e\x61mount_nanousd\x18\x04 \x01(\x03\x32\xbc\x02\n\x0eInvoiceService\x12[\n\nGetInvoice\x12%.capstan.billing.v1.GetInvoiceRequest\x1a&.capstan.billing.v1.GetInvoiceResponse\x12\x61\n\x0cIssueInvoice\x12\'.capstan.billing.v1.IssueInvoiceRequest\x1a(.capstan.billing.v1.IssueInvoiceResponse\x12j\n\x0f\x45nterCorrection\x12*.capstan.billing.v1.EnterCorrectionRequest\x1a+.capstan.billing.v1.EnterCorrectionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!capstan/billing/v1/invoices.proto\x12\x12\x63\x61pstan.billing.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"r\n\x11GetInvoiceRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tperiod_id\x18\x02 \x01(\t\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.capstan.billing.v1.InvoiceFormat\"T\n\x12GetInvoiceResponse\x12,\n\x07invoice\x18\x01 \x01(\x0b\x32\x1b.capstan.billing.v1.Invoice\x12\x10\n\x08\x64ocument\x18\x02 \x01(\t\"A\n\x13IssueInvoiceRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x11\n\tperiod_id\x18\x02 \x01(\t\"D\n\x14IssueInvoiceResponse\x12,\n\x07invoice\x18\x01 \x01(\x0b\x32\x1b.capstan.billing.v1.Invoice\"l\n\x16\x45nterCorrectionRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\x12\x39\n\ncorrection\x18\x02 \x01(\x0b\x32%.capstan.billing.v1.InvoiceCorrection\",\n\x17\x45nterCorrectionResponse\x12\x11\n\tduplicate\x18\x01 \x01(\x08\"\xfc\x01\n\x07Invoice\x12\x12\n\ninvoice_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x11\n\tperiod_id\x18\x03 \x01(\t\x12.\n\nissue_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\x05lines\x18\x05 \x03(\x0b\x32\x1f.capstan.billing.v1.InvoiceLine\x12:\n\x0b\x63orrections\x18\x06 \x03(\x0b\x32%.capstan.billing.v1.InvoiceCorrection\x12\x15\n\rtotal_nanousd\x18\x07 \x01(\x03\"\xc1\x01\n\x0bInvoiceLine\x12\x11\n\tperiod_id\x18\x01 \x01(\t\x12\x12\n\nproject_id\x18\x02 \x01(\t\x12\x0c\n\x04item\x18\x03 \x01(\t\x12\x15\n\rrequest_count\x18\x04 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x63\x61\x63hed_prompt_tokens\x18\x06 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x07 \x01(\x03\x12\x16\n\x0e\x61mount_nanousd\x18\x08 \x01(\x03\"e\n\x11InvoiceCorrection\x12\x15\n\rcorrection_id\x18\x01 \x01(\t\x12\x11\n\trefers_to\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x16\n\x0e\x61mount_nanousd\x18\x04 \x01(\x03*y\n\rInvoiceFormat\x12\x1e\n\x1aINVOICE_FORMAT_UNSPECIFIED\x10\x00\x12\x17\n\x13INVOICE_FORMAT_JSON\x10\x01\x12\x16\n\x12INVOICE_FORMAT_CSV\x10\x02\x12\x17\n\x13INVOICE_FORMAT_HTML\x10\x03\x32\xbc\x02\n\x0eInvoiceService\x12[\n\nGetInvoice\x12%.capstan.billing.v1.GetInvoiceRequest\x1a&.capstan.billing.v1.GetInvoiceResponse\x12\x61\n\x0cIssueInvoice\x12\'.capstan.billing.v1.IssueInvoiceRequest\x1a(.capstan.billing.v1.IssueInvoiceResponse\x12j\n\x0f\x45nterCorrection\x12*.capstan.billing.v1.EnterCorrectionRequest\x1a+.capstan.billing.v1.EnterCorrectionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capstan.billing.v1.invoices_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_INVOICEFORMAT']._serialized_start=1139
+  _globals['_INVOICEFORMAT']._serialized_end=1260
   _globals['_GETINVOICEREQUEST']._serialized_start=90
-  _globals['_GETINVOICEREQUEST']._serialized_end=153
-  _globals['_GETINVOICERESPONSE']._serialized_start=155
-  _globals['_GETINVOICERESPONSE']._serialized_end=221
-  _globals['_ISSUEINVOICEREQUEST']._serialized_start=223
-  _globals['_ISSUEINVOICEREQUEST']._serialized_end=288
-  _globals['_ISSUEINVOICERESPONSE']._serialized_start=290
-  _globals['_ISSUEINVOICERESPONSE']._serialized_end=358
-  _globals['_ENTERCORRECTIONREQUEST']._serialized_start=360
-  _globals['_ENTERCORRECTIONREQUEST']._serialized_end=468
-  _globals['_ENTERCORRECTIONRESPONSE']._serialized_start=470
-  _globals['_ENTERCORRECTIONRESPONSE']._serialized_end=514
-  _globals['_INVOICE']._serialized_start=517
-  _globals['_INVOICE']._serialized_end=769
-  _globals['_INVOICELINE']._serialized_start=772
-  _globals['_INVOICELINE']._serialized_end=965
-  _globals['_INVOICECORRECTION']._serialized_start=967
-  _globals['_INVOICECORRECTION']._serialized_end=1068
-  _globals['_INVOICESERVICE']._serialized_start=1071
-  _globals['_INVOICESERVICE']._serialized_end=1387
+  _globals['_GETINVOICEREQUEST']._serialized_end=204
+  _globals['_GETINVOICERESPONSE']._serialized_start=206
+  _globals['_GETINVOICERESPONSE']._serialized_end=290
+  _globals['_ISSUEINVOICEREQUEST']._serialized_start=292
+  _globals['_ISSUEINVOICEREQUEST']._serialized_end=357
+  _globals['_ISSUEINVOICERESPONSE']._serialized_start=359
+  _globals['_ISSUEINVOICERESPONSE']._serialized_end=427
+  _globals['_ENTERCORRECTIONREQUEST']._serialized_start=429
+  _globals['_ENTERCORRECTIONREQUEST']._serialized_end=537
+  _globals['_ENTERCORRECTIONRESPONSE']._serialized_start=539
+  _globals['_ENTERCORRECTIONRESPONSE']._serialized_end=583
+  _globals['_INVOICE']._serialized_start=586
+  _globals['_INVOICE']._serialized_end=838
+  _globals['_INVOICELINE']._serialized_start=841
+  _globals['_INVOICELINE']._serialized_end=1034
+  _globals['_INVOICECORRECTION']._serialized_start=1036
+  _globals['_INVOICECORRECTION']._serialized_end=1137
+  _globals['_INVOICESERVICE']._serialized_start=1263
+  _globals['_INVOICESERVICE']._serialized_end=1579
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _InvoiceFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _InvoiceFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_InvoiceFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    INVOICE_FORMAT_UNSPECIFIED: _InvoiceFormat.ValueType  # 0
+    """Not at all."""
+    INVOICE_FORMAT_JSON: _InvoiceFormat.ValueType  # 1
+    """For machines."""
+    INVOICE_FORMAT_CSV: _InvoiceFormat.ValueType  # 2
+    """For spreadsheets; the last row is the total."""
+    INVOICE_FORMAT_HTML: _InvoiceFormat.ValueType  # 3
+    """For people: one page that fetches nothing."""
+
+class InvoiceFormat(_InvoiceFormat, metaclass=_InvoiceFormatEnumTypeWrapper):
+    """How a statement is written."""
+
+INVOICE_FORMAT_UNSPECIFIED: InvoiceFormat.ValueType  # 0
+"""Not at all."""
+INVOICE_FORMAT_JSON: InvoiceFormat.ValueType  # 1
+"""For machines."""
+INVOICE_FORMAT_CSV: InvoiceFormat.ValueType  # 2
+"""For spreadsheets; the last row is the total."""
+INVOICE_FORMAT_HTML: InvoiceFormat.ValueType  # 3
+"""For people: one page that fetches nothing."""
+Global___InvoiceFormat: _TypeAlias = InvoiceFormat  # noqa: Y015
+
 @_typing.final
 class GetInvoiceRequest(_message.Message):
     """Which statement."""
@@ -27,19 +56,23 @@ class GetInvoiceRequest(_message.Message):
 
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     PERIOD_ID_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
     organization_id: _builtins.str
     """"org-…". Required."""
     period_id: _builtins.str
     """"2026-11". Required."""
+    format: Global___InvoiceFormat.ValueType
+    """Also write it as a document; unset: do not."""
     def __init__(
         self,
         *,
         organization_id: _builtins.str = ...,
         period_id: _builtins.str = ...,
+        format: Global___InvoiceFormat.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["organization_id", b"organization_id", "period_id", b"period_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["format", b"format", "organization_id", b"organization_id", "period_id", b"period_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -52,6 +85,9 @@ class GetInvoiceResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     INVOICE_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.str
+    """In the format that was asked for, UTF-8; else empty."""
     @_builtins.property
     def invoice(self) -> Global___Invoice:
         """Without id when it is not issued."""
@@ -60,10 +96,11 @@ class GetInvoiceResponse(_message.Message):
         self,
         *,
         invoice: Global___Invoice | None = ...,
+        document: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["invoice", b"invoice"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "invoice", b"invoice"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

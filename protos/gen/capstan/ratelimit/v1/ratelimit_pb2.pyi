@@ -106,7 +106,7 @@ class ReserveItem(_message.Message):
     """
     @_builtins.property
     def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Charge]:
-        """One to 16 charges, each against another meter."""
+        """One to 32 charges, each against another meter."""
 
     @_builtins.property
     def hold(self) -> _duration_pb2.Duration:

@@ -1,0 +1,145 @@
+"""Whatever ends a request on its way in or in the middle leaves nothing behind and is recorded as what it was."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from chassis.clock import ManualClock
+from chassis.errors import CapstanError, Reason
+from services.gateway.admission import Admission, Work
+from services.gateway.caller import Caller, ModerationPolicy
+from services.gateway.deltas import Usage
+from services.gateway.metrics import Metrics
+from services.gateway.peers.ratelimit import Settlement
+from services.gateway.spending import Quote
+from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
+
+WORK = Work(Endpoint.CHAT_COMPLETIONS, "generate", "m", 10, 20, lambda: ["words"])
+
+
+@dataclass
+class Peers:
+    """All that admission asks, and what it was told."""
+
+    leaves: bool = False
+    """Whether the client leaves in the moment in which its words are judged."""
+    held: set[str] = field(default_factory=set)
+    settled: list[Settlement] = field(default_factory=list)
+    finished: list[UsageRecord] = field(default_factory=list)
+    voided: list[str] = field(default_factory=list)
+
+    async def resolve(self, name: str, kind: str, request_id: str) -> str:
+        return name
+
+    def context_tokens(self, model: str) -> int:
+        return 2048
+
+    async def quote(self, *about: Any) -> Quote:
+        return Quote(None)
+
+    async def reserve(self, request_id: str, *about: Any) -> list[Any]:
+        self.held.add(request_id)
+        return []
+
+    def ended(self, settlement: Settlement) -> Settlement | None:
+        if settlement.request_id not in self.held:
+            return None
+        self.held.remove(settlement.request_id)
+        return settlement
+
+    def follow(self, request_id: str, tokens: Any) -> None: ...
+
+    def put(self, settlement: Settlement) -> None:
+        self.settled.append(settlement)
+
+    async def flagged(self, texts: Sequence[str]) -> list[str]:
+        await asyncio.sleep(0)
+        if self.leaves:
+            task = asyncio.current_task()
+            assert task is not None
+            task.cancel("the client is gone")
+        return ["violence"]
+
+    async def begin(self, record: UsageRecord) -> None: ...
+
+    async def finish(self, record: UsageRecord) -> None:
+        self.finished.append(record)
+
+    async def void(self, request_id: str) -> None:
+        self.voided.append(request_id)
+
+
+def admission(peers: Any) -> Admission:
+    return Admission(
+        placer=peers,
+        limiter=peers,
+        classifier=peers,
+        spending=peers,
+        hold_s=60.0,
+        journal=peers,
+        settlements=peers,
+        clock=ManualClock(),
+        metrics=Metrics(CollectorRegistry()),
+        log=logging.getLogger("test"),
+    )
+
+
+def caller(moderation: ModerationPolicy = "off") -> Caller:
+    return Caller("org-1", "proj_1", "key_1", "user-1", frozenset("*"), frozenset(), moderation, (), None)
+
+
+@asynccontextmanager
+async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = False) -> AsyncIterator[Peers]:
+    """A request that ended with `error` after so many tokens; `after_another` replica had failed it."""
+    peers = Peers()
+    admitting = admission(peers)
+
+    async def late_usage() -> tuple[Usage, bool]:
+        return Usage(prompt_tokens=10, completion_tokens=tokens), True
+
+    async def work() -> None:
+        async with admitting.admit(caller(), WORK, "req_1") as grant:
+            grant.late_usage, grant.generated = late_usage, lambda: tokens
+            grant.broken = after_another
+            raise error
+
+    with pytest.raises(CapstanError):
+        await work()
+    await admitting.closed(5)
+    yield peers
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_refused_text_holds_nothing_also_when_its_client_leaves_in_that_moment(leaves: bool) -> None:
+    peers = Peers(leaves)
+
+    async def asked() -> None:
+        async with admission(peers).admit(caller("required"), WORK, "req_1"):
+            raise AssertionError("it must not come in")
+
+    (ended,) = await asyncio.gather(asyncio.create_task(asked()), return_exceptions=True)
+    assert isinstance(ended, asyncio.CancelledError if leaves else CapstanError)
+    assert (peers.held, [one.tokens for one in peers.settled]) == (set(), [0])
+
+
+async def test_a_request_refused_before_its_first_token_is_as_if_it_had_never_been() -> None:
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0) as peers:
+        assert (peers.voided, peers.finished, peers.held) == (["req_1"], [], set())
+
+
+async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_as_broken_off() -> None:
+    """An engine counted it: without a record billing would take its gateway for dead, and charge."""
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 7) as peers:
+        assert (peers.voided, peers.held) == ([], set())
+        assert [(one.outcome, one.completion_tokens) for one in peers.finished] == [(Outcome.ENGINE_ERROR, 7)]
+
+
+async def test_a_request_that_finds_no_room_after_a_replica_failed_it_is_recorded_too() -> None:
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0, after_another=True) as peers:
+        assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
