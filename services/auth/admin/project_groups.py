@@ -21,6 +21,9 @@ _SET = """
 INSERT INTO auth.project_groups (organization_id, project_id, group_id, role_id, created_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (organization_id, project_id, group_id) DO UPDATE SET role_id = excluded.role_id
 """
+_HELD = """
+SELECT role_id FROM auth.project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3 FOR UPDATE
+"""
 _DELETE = "DELETE FROM auth.project_groups WHERE organization_id = $1 AND project_id = $2 AND group_id = $3"
 
 
@@ -43,6 +46,7 @@ async def add_project_group(call: Call, request: pb.AddProjectGroupRequest) -> p
     await group(call, group_id, stays=True)
     given = await role(call, project_id, request.role_id, stays=True)
     call.insist(grants_of(given), project_id)
+    await _insist_on_held(call, project_id, group_id)
     await call.run(_SET, project_id, group_id, request.role_id, call.now)
     await call.log(
         "role.assignment.created",
@@ -61,6 +65,7 @@ async def remove_project_group(call: Call, request: pb.RemoveProjectGroupRequest
     """See groups.proto."""
     project_id, group_id = request.project_id, request.group_id
     before = await _find(call, project_id, group_id)
+    await _insist_on_held(call, project_id, group_id)
     await call.run(_DELETE, project_id, group_id)
     await call.log(
         "role.assignment.deleted",
@@ -73,6 +78,13 @@ async def remove_project_group(call: Call, request: pb.RemoveProjectGroupRequest
         resource_type="api.project",
     )
     return pb.RemoveProjectGroupResponse()
+
+
+async def _insist_on_held(call: Call, project_id: str, group_id: str) -> None:
+    """Whoever takes a role away has what it permits."""
+    held = await call.value(_HELD, project_id, group_id)
+    if held is not None:
+        call.insist(grants_of(await role(call, project_id, held)), project_id)
 
 
 async def _find(call: Call, project_id: str, group_id: str) -> asyncpg.Record:

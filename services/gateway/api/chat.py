@@ -20,13 +20,14 @@ from services.gateway.generation import Generation
 from services.gateway.kept import Kept
 from services.gateway.peers.inference_start import chat_start
 from services.gateway.schema.chat import ChatCompletionRequest
+from services.gateway.terms import Terms
 from services.gateway.usage_record import Endpoint
 
 
 async def create_chat_completion(desk: Desk, caller: Caller, body: ChatCompletionRequest, exchange: Exchange) -> Answer:
     """Answer one chat request, whole or streamed."""
     async with AsyncExitStack() as stack:
-        work = _work(desk, caller, body)
+        work = _work(desk, caller, body, exchange.terms)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
         starts = [chat_start(body)]
         words = chat_answers.CallWords(body.calling.legacy, body.calling.mode == "named")
@@ -70,7 +71,7 @@ def _kept(body: ChatCompletionRequest, head: Head, answer: bytes) -> Kept:
     return Kept(head.answer_id, head.model, body.metadata or {}, orjson.loads(answer), messages)
 
 
-def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest) -> Work:
+def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest, terms: Terms) -> Work:
     completion = body.token_ceiling or desk.forecast.tokens(caller.key_id, body.model)
     return Work(
         endpoint=Endpoint.CHAT_COMPLETIONS,
@@ -81,4 +82,5 @@ def _work(desk: Desk, caller: Caller, body: ChatCompletionRequest) -> Work:
         bounded=body.token_ceiling is not None,
         answer_count=body.choice_count,
         texts=lambda: body.texts,
+        service_tier=terms.service_class,
     )

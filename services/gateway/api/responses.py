@@ -26,6 +26,7 @@ from services.gateway.response_output import Output
 from services.gateway.schema.response_format import JsonObjectFormat
 from services.gateway.schema.responses import ResponseRequest
 from services.gateway.stream import EventStream
+from services.gateway.terms import Terms
 from services.gateway.usage_record import Endpoint
 
 
@@ -33,7 +34,7 @@ async def create_response(desk: Desk, caller: Caller, body: ResponseRequest, exc
     """Answer one request, whole or streamed."""
     response_id, items, turns = await read(desk, caller, body, exchange)
     async with AsyncExitStack() as stack:
-        work = _work(desk, caller, body, turns)
+        work = _work(desk, caller, body, turns, exchange.terms)
         grant = await stack.enter_async_context(desk.admission.admit(caller, work, exchange.request_id))
         starts = [response_start(body, turns)]
         output = Output(response_id, logprobs=body.wants_logprobs)
@@ -127,7 +128,7 @@ def _stream(
     )
 
 
-def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn]) -> Work:
+def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn], terms: Terms) -> Work:
     characters = sum(turn.characters for turn in turns)
     for function in body.calling.functions:
         characters += len(function.name) + len(function.description or "") + len(function.parameters_json)
@@ -139,4 +140,5 @@ def _work(desk: Desk, caller: Caller, body: ResponseRequest, turns: list[Turn]) 
         completion_tokens=body.max_output_tokens or desk.forecast.tokens(caller.key_id, body.model),
         texts=lambda: [turn.text for turn in turns],
         bounded=body.max_output_tokens is not None,
+        service_tier=terms.service_class,
     )

@@ -156,6 +156,21 @@ async def test_whoever_may_change_roles_and_groups_gives_only_what_they_have(tow
     await denied(clerk, "AddGroupUser", group_id=rulers, user_id=user_id)
 
 
+async def test_a_group_loses_no_role_in_a_project_to_whoever_has_less(town: Town) -> None:
+    """As with roles that are assigned to it."""
+    where = {"project_id": town.project_id}
+    group = (await town.owner("CreateGroup", name="rulers")).group.id
+    await town.owner("AddProjectGroup", **where, group_id=group, role_id="role-project-owner")
+    _, clerk = await town.person(
+        project_role="member", project_permissions=["api.project_groups.write", "api.project_roles.write"]
+    )
+    await denied(clerk, "AddProjectGroup", **where, group_id=group, role_id="role-project-member")
+    await denied(clerk, "RemoveProjectGroup", **where, group_id=group)
+    assert (await town.owner("GetProjectGroup", **where, group_id=group)).group.role_id == "role-project-owner"
+    await town.owner("AddProjectGroup", **where, group_id=group, role_id="role-project-member")
+    await clerk("RemoveProjectGroup", **where, group_id=group)
+
+
 async def test_a_demoted_owners_keys_are_judged_by_what_is_left(town: Town) -> None:
     invite = (await town.owner("CreateInvite", email="o@example.com", role="owner")).invite
     user_id = (await town.owner("AcceptInvite", invite_id=invite.id)).user.id

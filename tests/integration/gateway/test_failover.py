@@ -188,3 +188,17 @@ async def test_billing_hears_from_the_replica_which_model_made_the_vectors(clien
     answer = await client.post("/v1/embeddings", EMBED)
     told = billing_pb2.UsageEvent.FromString(scripted.inference.embedding[0].admission)
     assert told.model == answer.headers["openai-model"] == "demo"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [(CHAT, ASK), ("/v1/responses", {"model": "demo", "input": "hello", "store": False})]
+)
+@pytest.mark.parametrize(("tier", "billed"), [("priority", "priority"), ("flex", "flex"), ("auto", "default")])
+async def test_billing_hears_of_the_tier_that_served_a_request(
+    client: Client, scripted: Peers, path: str, body: dict[str, object], tier: str, billed: str
+) -> None:
+    answer = await client.post(path, body | {"service_tier": tier})
+    assert answer.json()["service_tier"] == billed
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: request_id in scripted.billing.events)
+    assert scripted.billing.events[request_id].service_tier == billed

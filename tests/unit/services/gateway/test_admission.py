@@ -103,14 +103,14 @@ async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = F
     async def late_usage() -> tuple[Usage, bool]:
         return Usage(prompt_tokens=10, completion_tokens=tokens), True
 
-    async def work() -> None:
+    async def served() -> None:
         async with admitting.admit(caller(), WORK, "req_1") as grant:
             grant.late_usage, grant.generated = late_usage, lambda: tokens
             grant.broken = after_another
             raise error
 
     with pytest.raises(CapstanError):
-        await work()
+        await served()
     await admitting.closed(5)
     yield peers
 
