@@ -18,12 +18,14 @@ WORKDIR /src
 COPY requirements.lock requirements-cpu.lock ./
 COPY tools/lock/pick.py ./
 
-# tokenizers names the hub's client, which nothing but a download imports; services download nothing.
+# tokenizers names the hub's client, which nothing but a download imports; services download nothing. Kubernetes' client
+# comes twice, and the router uses the one that is not asyncio's.
 FROM pip AS build
 RUN python3 pick.py requirements.lock --except huggingface-hub hf-xet > services.lock \
  && python3 -m pip install -q --no-compile --no-deps --require-hashes --target /opt/capstan/lib -r services.lock \
  && find /opt/capstan/lib -depth \( -name tests -o -name bin -o -name include -o -name f2py -o -name '*.py[ix]' \
     -o -name '*.pxd' -o -name '*.[ach]' \) -exec rm -rf {} + \
+ && rm -rf /opt/capstan/lib/kubernetes/aio \
  && python3 -m compileall -q -j 0 /opt/capstan/lib
 
 FROM pip AS stores-lib
