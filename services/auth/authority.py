@@ -76,7 +76,9 @@ RULES: Mapping[str, Rule] = MappingProxyType(
     )
     | _rules("organization", "audit_logs", "ListAuditLogs")
     | _rules("organization", "usage", "GetUsageAccess")
-    | _rules("either", "spending", "GetSpendingAccess", "RecordSpendingChange")
+    | _rules("either", "spending", "GetSpendingAccess")
+    # Who has a limit set must not be who lifts it.
+    | _rules("organization", "spending", "", "RecordSpendingChange")
     | _rules("self", "organization", "GetOrganization ListOrganizationRateLimits")
     | _rules("operator", "organization", "ListOrganizations")
     | _rules(

@@ -18,6 +18,9 @@ TUNED = "ft:"
 TEMPLATE_TOKENS = 256
 """What a chat template may add around all messages: its own words, a default system prompt, the form of tools."""
 
+FRAME_TOKENS = 4
+"""What a tokenizer may add around a text of its own: a beginning, an end, a separator."""
+
 MOST_BYTES = 4
 """Of a character in UTF-8, and no tokenizer in use makes more tokens than bytes."""
 
@@ -71,4 +74,5 @@ def most_prompt_tokens(texts: Sequence[str], estimated_characters: int) -> int:
     characters.
     """
     rest = max(0, estimated_characters - sum(map(len, texts)))
-    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + MOST_BYTES * rest + TEMPLATE_TOKENS
+    read = sum(len(text.encode("utf-8", "surrogatepass")) + FRAME_TOKENS for text in texts)
+    return read + MOST_BYTES * rest + TEMPLATE_TOKENS

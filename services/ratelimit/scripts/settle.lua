@@ -6,9 +6,12 @@
 --
 -- Less than reserved: a level becomes what it would be had the true cost been charged in the first place. More than
 -- reserved: debt, which later requests wait for.
+--
+-- A reservation that is not known may still be on its way: it is over before it has begun, and will charge nothing.
 
 local record = redis.call('GET', KEYS[1])
-if not record or record == 'settled' then return 0 end
+if record == 'settled' then return 0 end
 redis.call('SET', KEYS[1], 'settled', 'PX', ARGV[3])
+if not record then return 0 end
 for one in entries(record) do kinds[one.kind].settle(one, tonumber(ARGV[1]), tonumber(ARGV[2])) end
 return 1

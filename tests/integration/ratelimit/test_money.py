@@ -51,6 +51,7 @@ class Account:
         return [int(wait != 0), wait, self.level, 0, int(wait != 0)]
 
     def settle(self, which: int, actual: int) -> int:
+        self.known.add(which)
         if which not in self.open:
             return 0
         self.open.discard(which)

@@ -108,6 +108,12 @@ async def test_a_request_larger_than_the_limit_is_told_that_waiting_never_helps(
     assert refusal(await client.reserve("org-1", rpm(0))).reason is Reason.REQUEST_TOO_LARGE_FOR_LIMIT
 
 
+async def test_a_reservation_that_comes_after_its_settlement_charges_nothing(client: Client) -> None:
+    assert not await client.settle("org-1", "req_overtaken", 0)
+    late = await client.reserve("org-1", rpm(10), request_id="req_overtaken")
+    assert (late.HasField("refusal"), late.meters[0].remaining) == (False, 10)
+
+
 async def test_a_reservation_left_unsettled_is_given_back(client: Client) -> None:
     await client.reserve("org-1", tpm(6_000_000, 6_000_000))
     async with asyncio.timeout(30):  # 100,000 tokens drain in a second

@@ -84,3 +84,7 @@ def test_no_vocabulary_makes_more_tokens_than_bytes(texts: list[str], more: int)
     characters = sum(map(len, texts)) + more
     bytes_at_most = sum(len(text.encode("utf-8", "surrogatepass")) for text in texts) + 4 * more
     assert most_prompt_tokens(texts, characters) >= bytes_at_most
+
+
+def test_every_text_of_many_may_be_framed_by_tokens_of_its_own() -> None:
+    assert most_prompt_tokens(["a"] * 2048, 2048) >= 3 * 2048

@@ -32,3 +32,10 @@ def test_without_a_limit_or_an_address_nobody_waits(per_minute: int, address: st
     for _ in range(10):
         guard.note(address, 0.0)
     assert guard.wait_s(address, 0.0) == 0
+
+
+def test_a_host_that_chooses_among_its_ipv6_addresses_is_one() -> None:
+    guard = WrongKeys(per_minute=1)
+    guard.note("2001:db8::1", 0.0)
+    assert guard.wait_s("2001:db8::ffff:2", 0.0) > 0
+    assert guard.wait_s("2001:db8:0:1::1", 0.0) == 0
