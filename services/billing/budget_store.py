@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from chassis.errors import CapstanError, Reason
-from chassis.tenancy import Tenancy
+from chassis.tenancy import OWN, Tenancy
 from services.billing import budget_sql as sql
 from services.billing.budgets import (
     CREDIT_PERIOD,
@@ -40,7 +40,8 @@ class BudgetStore:
     async def standings(self, subjects: Sequence[tuple[str, str]]) -> list[Standing]:
         """Answer, for each organisation and project, what is known of both; in order."""
         organizations, projects = [list(column) for column in zip(*subjects, strict=True)]
-        async with self._tenancy.entered("", BUDGETS) as borrowed:
+        only = organizations[0] if len(set(organizations)) == 1 else ""
+        async with self._tenancy.entered(only, OWN if only else BUDGETS) as borrowed:
             rows = await borrowed.fetch(sql.STANDINGS, organizations, projects, self.period)
         return [
             Standing(

@@ -120,15 +120,21 @@ class OwnMeters:
             own.level.add(more)
 
     def debts(self, now_ms: int) -> list[Charge]:
-        """Answer what is to be charged now that ratelimit is back, and begin anew."""
-        made = []
+        """Answer what is to be charged now that ratelimit is back, and begin anew.
+
+        A meter whose limit changed meanwhile has one debt, under the limit that was heard of last.
+        """
+        made: dict[tuple[str, str, str, str], Charge] = {}
         for own in self._own.values():
             own.pass_to(now_ms)
             owed = own.level.used - own.inherited.used
             if owed > 0:
-                made.append(replace(own.charge, cost=owed))
+                meter = own.charge.meter
+                place = (meter.organization_id, meter.dimension, meter.subject_id, meter.model)
+                before = made[place].cost if place in made else 0
+                made[place] = replace(own.charge, cost=before + owed)
         self._own.clear()
-        return made
+        return list(made.values())
 
 
 def share(limit: int, gateways: int) -> int:

@@ -112,6 +112,10 @@ class EventStream:
         self._keep_alive_s = keep_alive_s
         self._late = late
 
+    async def drop(self, error: BaseException) -> None:
+        """Let go of what it holds: `error` is why it will not be sent."""
+        await self._held.__aexit__(type(error), error, error.__traceback__)
+
     async def send(self, send: Send) -> None:
         """Write head, events and end.
 

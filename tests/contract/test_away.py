@@ -140,7 +140,8 @@ def test_without_the_chat_model_it_is_a_503_and_a_stream_under_way_ends_in_an_er
             for _ in stream:
                 pass
         assert failure.value.message
-        assert refused(desk.ask).code == "server_is_overloaded"
+        # Whether the router or the replica's silence told first.
+        assert refused(desk.ask).code in ("server_is_overloaded", "inference_unavailable")
         desk.embed()
     until(desk.is_served)
 

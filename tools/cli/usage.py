@@ -20,7 +20,7 @@ from tools.cli.tables import print_json, table
 DAY_S = 86_400
 MOST_DAYS = 366
 LONGEST_PAGE = 31
-KINDS = ("completions", "embeddings")
+KINDS = ("completions", "embeddings", "moderations")
 COUNTS = ("num_model_requests", "input_tokens", "input_cached_tokens", "output_tokens")
 
 By = Literal["model", "project", "key", "user"]

@@ -11,7 +11,7 @@ UNSERVED: Mapping[str, str] = {
     "external_keys": "Encryption with keys of your own is a matter of the disks that the platform runs on.",
     "external_storage": "Where files are kept is set where the platform is installed.",
     "hosted_tool_permissions": "No tools are hosted here.",
-    "service_tier_settings": "There is one service tier.",
+    "service_tier_settings": "Each request names its own service tier.",
     "workload_identity_providers": "Keys are the only way to sign in.",
     "usage/decisions": "No such models are served.",
 }

@@ -13,6 +13,7 @@ from services.gateway import request_errors
 from services.gateway.answer import Answer, Whole
 from services.gateway.caller import Caller
 from services.gateway.replays import Replays
+from services.gateway.stream import EventStream
 
 LONGEST_KEY = 255
 REPLAYED = (b"idempotent-replayed", b"true")
@@ -37,8 +38,15 @@ async def once(
     name = key.decode("ascii")
     fingerprint = hashlib.sha256(path.encode() + b"\0" + body).digest()
     if streamed:
-        async with replays.used_up(caller, name, fingerprint):
-            return await run()
+        begun: Answer | None = None
+        try:
+            async with replays.used_up(caller, name, fingerprint):
+                begun = await run()
+        except BaseException as error:
+            if isinstance(begun, EventStream):
+                await begun.drop(error)  # its client left while others were told
+            raise
+        return begun
 
     async def whole() -> Whole:
         answer = await run()

@@ -66,7 +66,7 @@ class ChatCompletionRequest(SamplingRequest):
     store: bool | None = None
     """True: keep the completion for later retrieval."""
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
-    """Accepted: there is one tier."""
+    """How soon it is served, and at which price: priority (also fast and scale), flex, or default (all others)."""
     safety_identifier: Annotated[str, Field(max_length=64)] | None = None
     """The end user, for abuse reports."""
     prompt_cache_key: str | None = None

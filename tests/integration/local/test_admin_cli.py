@@ -175,14 +175,3 @@ def test_help_says_what_there_is_and_shows_an_example(noun: str) -> None:
     assert "show" in text.stdout
     change = capstan(None, noun, "set", "--help").stdout
     assert "stays" in change
-
-
-def test_usage_and_costs_are_shown_day_by_day(stack: Stack) -> None:
-    heading, *days = told(stack, "usage", "--days", "3").splitlines()
-    assert heading.split() == ["DAY", "REQUESTS", "TOKENS", "IN", "TOKENS", "OUT"]
-    assert len(days) == 3
-    assert [len(as_json(stack, "usage", "--kind", kind)["data"]) for kind in ("embeddings", "moderations")] == [7, 7]
-    heading, *days, total = told(stack, "costs", "--days", "40").splitlines()
-    assert heading.split() == ["DAY", "USD"]
-    assert (len(days), total.split()[:2]) == (40, ["in", "all"])
-    assert "No active project" in refused(stack, "costs", "--project", "none such")

@@ -166,6 +166,15 @@ def test_debts_are_what_has_not_drained_and_whole_days() -> None:
     assert len(meters) == 0
 
 
+def test_a_limit_that_changed_meanwhile_makes_one_debt_of_the_meter() -> None:
+    """Ratelimit takes no two charges of one meter, so all debts beside them would be lost."""
+    meters = OwnMeters()
+    own(meters, RPD)
+    own(meters, replace(RPD, limit=RPD.limit + 1))
+    own(meters, replace(RPD, limit=RPD.limit + 1))
+    assert [(debt.limit, debt.cost) for debt in meters.debts(0)] == [(RPD.limit + 1, 3)]
+
+
 def test_going_local_is_no_second_burst_and_what_was_there_is_no_debt() -> None:
     levels = {
         RPM.meter: Rate(60, 60, 0, 30 * 60_000),
