@@ -173,6 +173,7 @@ NOWHERE = [
     ("PUT", PROJECTS, 405, "method_not_supported"),
     ("GET", "/v1/organization/certificates", 404, "not_served"),
     ("POST", "/v1/organization/projects/proj_0/certificates/activate", 404, "not_served"),
+    ("GET", "/v1/organization/usage/decisions", 404, "not_served"),
 ]
 
 
