@@ -140,8 +140,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         replays = Replays(kit.clock.monotonic, claims, max_bytes=settings.idempotency_bytes)
         wrong_keys = WrongKeys(settings.wrong_keys_per_minute)
 
-        def reception(door: Door) -> Reception:
-            hops = settings.trusted_proxy_hops
+        def reception(door: Door, hops: int) -> Reception:
             return Reception(authenticator, kit.clock, wrong_keys=wrong_keys, trusted_hops=hops, door=door)
 
         desk = Desk(
@@ -150,7 +149,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             log=kit.log,
             metrics=metrics,
             authenticator=authenticator,
-            reception=reception("public"),
+            reception=reception("public", settings.trusted_proxy_hops),
             placer=placer,
             releases=releases,
             replicas=replicas,
@@ -170,7 +169,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                     settings=settings,
                     clock=kit.clock,
                     log=kit.log,
-                    reception=reception("admin"),
+                    reception=reception("admin", settings.admin_trusted_proxy_hops),
                     authority=Authority(auth, settings.admin_timeout_s),
                     bookkeeper=Bookkeeper(channel(settings.billing_address), settings.admin_timeout_s),
                     placer=placer,

@@ -103,8 +103,12 @@ class Settings(ServiceSettings):
     """Connections served at once; more get a 503."""
 
     trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
-    """Proxies in front that append to `X-Forwarded-For`: that many of its last entries are believed when a client's
-    address matters (keys restricted to addresses, wrong keys). 0: the address is the connection's."""
+    """Proxies before the public API that append to `X-Forwarded-For`: that many of its last entries are believed when a
+    client's address matters (keys restricted to addresses, wrong keys). 0: the address is the connection's."""
+
+    admin_trusted_proxy_hops: int = Field(default=0, ge=0, le=8)
+    """The same before the admin API, which is rarely behind the public one's proxies: whoever reaches it past them
+    would choose an address."""
 
     wrong_keys_per_minute: int = Field(default=120, ge=0)
     """Refused keys from one address before keys that are not known are refused with 429. 0: no limit."""

@@ -65,6 +65,7 @@ def test_a_template_of_a_service_is_one_line_or_the_gateways_own() -> None:
     }
     assert long == {
         "gateway/service.yaml",
+        "gateway/service-admin.yaml",
         "gateway/ingress.yaml",
         "gateway/httproute.yaml",
         "inference/networkpolicy.yaml",

@@ -19,6 +19,13 @@ WRONG: dict[str, dict[str, Any]] = {
     "a source that is none": {"global": {"models": [MODEL | {"source": "s3://bucket/model"}]}},
     "an unknown engine": {"global": {"models": [MODEL | {"engine": "llama"}]}},
     "an unknown way of autoscaling": {"global": {"autoscaling": {"metrics": "magic"}}},
+    "a port of the admin API that is none": {"gateway": {"admin": {"port": 70000}}},
+    "a type of the admin API's Service": {"gateway": {"admin": {"type": "LoadBalancer"}}},
+    "an address of the admin API": {"gateway": {"settings": {"admin_listen": "0.0.0.0:8000"}}},
+    "administrators that are no list": {"global": {"networkPolicy": {"administrators": "everybody"}}},
+    "proxies in words": {"gateway": {"trustedProxyHops": "one"}},
+    "more proxies than there are": {"gateway": {"trustedProxyHops": 9}},
+    "proxies as a setting": {"gateway": {"settings": {"trusted_proxy_hops": 1}}},
     "fewer than no pods": {"auth": {"replicas": -1}},
     "a log level that is none": {"global": {"logLevel": "LOUD"}},
 }

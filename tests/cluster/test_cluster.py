@@ -143,11 +143,13 @@ def test_only_the_edges_of_the_star_can_be_walked(cluster: Cluster) -> None:
             (f"deploy/{RELEASE}-model-{MODEL}", f"{RELEASE}-gateway:80"),
             (f"pod/{CLIENT}", f"{RELEASE}-auth:50051"),
             (f"pod/{CLIENT}", f"{RELEASE}-postgres:5432"),
+            (f"pod/{CLIENT}", f"{RELEASE}-gateway-admin:8900"),
         ]
         for workload, address in forbidden:
             assert not reaches(cluster, workload, address), f"{workload} reaches {address}"
         assert reaches(cluster, f"deploy/{RELEASE}-auth", f"{RELEASE}-postgres:5432")
         assert reaches(cluster, f"pod/{CLIENT}", f"{RELEASE}-gateway:80")
+        assert reaches(cluster, gateway, "127.0.0.1:8900")
         said.append(f"{len(forbidden)} forbidden edges refused")
 
 

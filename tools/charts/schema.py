@@ -16,7 +16,8 @@ DRAFT = "http://json-schema.org/draft-07/schema#"
 KINDS = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 CHARTS_OWN = {
     "listen", "ops_listen", "drain_delay_s", "grace_s", "transport", "tls_folder", "callers", "max_connection_age_s",
-    "parent_fd", "http_listen", "dsn", "dsn_file", "pepper_file", "valkey_url", "valkey_password_file", "journal_path",
+    "parent_fd", "http_listen", "admin_listen", "trusted_proxy_hops", "journal_path", "dsn", "dsn_file", "pepper_file",
+    "valkey_url", "valkey_password_file",
     "auth_address", "ratelimit_address", "router_address", "moderation_address", "billing_address", "jobs_address",
     "model_name", "replicas", "replicas_file", "endpoint_slices", "endpoint_slices_namespace", "endpoint_slices_port",
     "metrics_listen", "metrics_certificate", "metrics_key", "expected_models",
@@ -68,8 +69,11 @@ def _leaf(value: Value, charts: Path) -> Schema:
     if "enum" in said:
         return {"enum": said["enum"]}
     schema: Schema = {"type": said["type"][0] if "type" in said else KINDS[type(value.default)]}
-    if "min" in said:
-        schema["minimum"] = int(said["min"][0])
+    if value.default == "" and schema["type"] != "string":  # not set
+        schema |= {"type": [schema["type"], "string"], "maxLength": 0}
+    for bound in ("min", "max"):
+        if bound in said:
+            schema[f"{bound}imum"] = int(said[bound][0])
     if "items" in said:
         schema["items"] = {"type": said["items"][0]}
     return schema

@@ -28,7 +28,8 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/component: {{ .name }}
 {{- end }}
 
-{{- /* What the service's chart says of itself: ports, callers, calls, stores, settings, secrets, env. */}}
+{{- /* What the service's chart says of itself: ports, callers, calls, stores, settings, secrets, env.
+`open` are ports for global.networkPolicy.clients, `guarded` those for whom each names in its `from`. */}}
 {{- define "chassis.wiring" -}}
 {{ include (printf "%s.wiring" (include "chassis.service" .)) . }}
 {{- end }}

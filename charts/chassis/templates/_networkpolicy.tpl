@@ -39,6 +39,16 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     {{- end }}
+    {{- /* An empty list is nobody here; Kubernetes would take it for everybody. */}}
+    {{- range $wiring.guarded }}
+    {{- if .from }}
+    - from:
+        {{- toYaml .from | nindent 8 }}
+      ports:
+        - port: {{ .port }}
+          protocol: TCP
+    {{- end }}
+    {{- end }}
     {{- with $policy.metricsFrom }}
     - from:
         {{- toYaml . | nindent 8 }}

@@ -1,10 +1,24 @@
 {{- define "gateway.wiring" -}}
-ports: {http: 8000}
+{{- $proxied := or .Values.ingress.enabled .Values.route.enabled }}
+ports:
+  http: 8000
+  {{- if .Values.admin.enabled }}
+  admin: 8900
+  {{- end }}
 open: [8000]
+{{- if .Values.admin.enabled }}
+guarded:
+  - port: 8900
+    from: {{ .Values.global.networkPolicy.administrators | toJson }}
+{{- end }}
 calls: [auth, ratelimit, router, moderation, billing, jobs, inference]
 addresses: [auth, ratelimit, router, moderation, billing, jobs]
 settings:
   http_listen: 0.0.0.0:8000
+  {{- if .Values.admin.enabled }}
+  admin_listen: 0.0.0.0:8900
+  {{- end }}
+  trusted_proxy_hops: {{ if kindIs "string" .Values.trustedProxyHops }}{{ ternary 1 0 $proxied }}{{ else }}{{ .Values.trustedProxyHops }}{{ end }}
   journal_path: /var/lib/capstan/journal.db
 mounts:
   - name: journal

@@ -239,7 +239,7 @@ async def test_a_key_for_other_addresses_is_refused_and_a_proxy_is_believed_as_f
     tmp_path: Path, admin: Admin, keys_of_auth: TwoKeys
 ) -> None:
     keys_of_auth.admin.allowed_ips.append("10.0.0.0/8")
-    async with both(tmp_path, admin, keys_of_auth, trusted_proxy_hops=1) as (office, _, _made):
+    async with both(tmp_path, admin, keys_of_auth, admin_trusted_proxy_hops=1) as (office, _, _made):
         inside = await office.get(PROJECTS, headers={"x-forwarded-for": "192.0.2.1, 10.1.2.3"})
         assert inside.status == 200
         assert admin.actors[-1].ip_address == "10.1.2.3"
@@ -248,11 +248,21 @@ async def test_a_key_for_other_addresses_is_refused_and_a_proxy_is_believed_as_f
         assert error(await office.get(PROJECTS))[0] == 403
 
 
+async def test_the_proxies_of_the_public_door_say_nothing_at_this_one(
+    tmp_path: Path, admin: Admin, keys_of_auth: TwoKeys
+) -> None:
+    keys_of_auth.admin.allowed_ips.append("10.0.0.0/8")
+    async with both(tmp_path, admin, keys_of_auth, trusted_proxy_hops=1) as (office, _, _made):
+        claimed = await office.get(PROJECTS, headers={"x-forwarded-for": "10.1.2.3"})
+        assert error(claimed) == (403, INVALID, None, "ip_not_authorized")
+
+
 async def test_an_address_that_tries_many_keys_is_told_to_wait_and_a_good_key_from_there_is_not(
     tmp_path: Path, admin: Admin, keys_of_auth: TwoKeys
 ) -> None:
     said = {"x-forwarded-for": "192.0.2.1"}
-    async with both(tmp_path, admin, keys_of_auth, trusted_proxy_hops=1, wrong_keys_per_minute=5) as (
+    hops = {"trusted_proxy_hops": 1, "admin_trusted_proxy_hops": 1}
+    async with both(tmp_path, admin, keys_of_auth, **hops, wrong_keys_per_minute=5) as (
         office,
         public,
         made,
