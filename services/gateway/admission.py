@@ -279,7 +279,7 @@ class Admission:
         if caller.moderation == "off":
             try:
                 return await reservation, True
-            except asyncio.CancelledError:
+            except BaseException:
                 self._settle(request_id, caller, 0)
                 raise
         reserving = asyncio.ensure_future(reservation)
@@ -296,7 +296,7 @@ class Admission:
             raise
         try:
             return await reserving, moderated
-        except asyncio.CancelledError:
+        except BaseException:
             self._settle(request_id, caller, 0)
             raise
 

@@ -22,6 +22,8 @@ class Held:
     """How long money is held for it."""
     asked: bool = False
     """Ratelimit may know of it."""
+    unanswered: bool = False
+    """It was asked and did not answer in time: what it has taken nobody here knows."""
     own: bool = False
     """Charged to the gateway's own meters."""
     leased: bool = False

@@ -99,8 +99,8 @@ class Limiter:
 
         Money is held for `hold_s`, an hour at the most: the request's deadline and some time for its settlement.
         Answers how the meters stand. Raises `RateLimited`; `CapstanError` UNAVAILABLE when a limit is closed while
-        ratelimit is away, BUDGET_UNKNOWN when nobody can tell what is spent. What was reserved, or was on its way when
-        this was cancelled, is to be `ended`.
+        ratelimit is away, BUDGET_UNKNOWN when nobody can tell what is spent. What was reserved is to be `ended`, and so
+        is what may have been: whatever this raised, and when it was cancelled.
         """
         made = charges(caller, model, tokens, budgets)
         if not made:
@@ -116,7 +116,8 @@ class Limiter:
         try:
             stand = await self._charged(held)
         except (RateLimited, CapstanError):
-            self._running.end(request_id)
+            if not held.unanswered:
+                self._running.end(request_id)
             raise
         self._running.made(held)
         return meters(stand)
@@ -133,6 +134,7 @@ class Limiter:
         except CapstanError as error:
             if error.reason not in AWAY:
                 raise
+            held.unanswered = True
             return self._alone(held)
         stand = standings(held.charges, result.meters)
         refused = result.HasField("refusal")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
@@ -13,8 +14,9 @@ from chassis.errors import CapstanError, Reason, unavailable
 from chassis.testing import Running
 from services.gateway.caller import Limit
 from services.gateway.charges import Budget
+from services.gateway.peers.ratelimit import Settlement
 from services.gateway.standings import RateLimited
-from tests.integration.limits.gateways import Gateway, caller, gateway
+from tests.integration.limits.gateways import ORGANIZATION, Gateway, caller, gateway
 from tests.store_process import StoreProcess
 
 NOBODY = caller()
@@ -75,6 +77,27 @@ async def test_a_settlement_replaces_the_hold_by_what_was_spent(one: Gateway) ->
     await one.reserve(NOBODY, 1, budget(1000, 700))
     with pytest.raises(RateLimited):
         await one.reserve(NOBODY, 1, budget(1000, 1))
+
+
+async def test_what_was_asked_of_a_frozen_store_is_given_back(one: Gateway, server: StoreProcess) -> None:
+    await one.reserve(NOBODY, 1, budget(1000, 50))
+    server.freeze()
+    try:
+        with pytest.raises(CapstanError) as caught:
+            await one.reserve(NOBODY, 1, budget(1000, 900), name="req_late")
+        assert caught.value.reason is Reason.BUDGET_UNKNOWN
+    finally:
+        server.thaw()
+    told = one.limiter.ended(Settlement("req_late", ORGANIZATION, 0))
+    assert told is not None
+    async with asyncio.timeout(10):
+        while True:
+            with suppress(CapstanError):
+                await one.limiter.settle([told])
+                break
+            await asyncio.sleep(0.01)
+    one.limiter._presence.back()
+    await one.reserve(NOBODY, 1, budget(1000, 900))
 
 
 async def test_sixteen_clients_of_two_gateways_never_exceed_a_cap(service: Running, books: Books) -> None:
