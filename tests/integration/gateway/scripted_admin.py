@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from capstan.auth.v1 import actor_pb2, admin_pb2_grpc, auth_pb2, projects_pb2
+from capstan.auth.v1 import actor_pb2, admin_pb2_grpc, auth_pb2, projects_pb2, spending_pb2
 from chassis import keys
 from chassis.errors import CapstanError
 from chassis.rpc_server import rich_status
@@ -57,6 +57,10 @@ class Admin(admin_pb2_grpc.AdminServiceServicer):
         await self._received(request, context)
         self.pages.append(request.page)
         return projects_pb2.ListProjectsResponse(projects=self.projects, has_more=False)
+
+    async def GetUsageAccess(self, request, context):
+        await self._received(request, context)
+        return spending_pb2.GetUsageAccessResponse()
 
     async def _received(self, request, context):
         self.actors.append(request.actor)

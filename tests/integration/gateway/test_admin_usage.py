@@ -89,10 +89,19 @@ async def test_completions_are_summed_as_asked(office: Client, reports: Reports)
                         "num_model_requests": 3,
                         "input_tokens": 30,
                         "input_cached_tokens": 10,
+                        "input_cache_write_tokens": 0,
                         "input_uncached_tokens": 20,
                         "output_tokens": 7,
+                        "output_reasoning_tokens": 0,
+                        "input_text_tokens": 20,
+                        "output_text_tokens": 7,
+                        "input_cached_text_tokens": 10,
                         "input_audio_tokens": 0,
+                        "input_cached_audio_tokens": 0,
                         "output_audio_tokens": 0,
+                        "input_image_tokens": 0,
+                        "input_cached_image_tokens": 0,
+                        "output_image_tokens": 0,
                         "project_id": None,
                         "user_id": None,
                         "api_key_id": None,
@@ -135,8 +144,7 @@ async def test_embeddings_and_verdicts_have_their_own_sums(office: Client, repor
 async def test_costs_are_dollars_and_exact_beside(office: Client, reports: Reports) -> None:
     answer = await office.get(f"{BASE}/costs?start_time={DAY}&group_by=line_item")
     (result,) = answer.json()["data"][0]["results"]
-    assert result["amount"] == {"value": 1.500000001, "currency": "usd"}
-    assert result["amount_nanousd"] == "1500000001"
+    assert result["amount"] == {"value": 1.500000001, "currency": "usd", "value_nanousd": "1500000001"}
     assert (result["line_item"], result["quantity"], result["quantity_unit"]) == ("m, chat completions", 37, "tokens")
     assert (answer.json()["has_more"], answer.json()["next_page"]) == (False, None)
     assert reports.asked[0].bucket_count == 7
