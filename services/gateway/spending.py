@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from services.gateway.charges import Budget
 from services.gateway.money import UNKNOWN_PRICE, Price, most_prompt_tokens, price_of
-from services.gateway.peers.treasury import Cap, Terms, Treasury
+from services.gateway.peers.treasury import Cap, PaymentTerms, Treasury
 from services.gateway.remembered import Remembered
 
 FRESH_S, USABLE_S = 3.0, 30.0
@@ -69,7 +69,7 @@ class Spending:
         self._treasury = treasury
         self._clock = clock
         self._capped_completion_tokens = capped_completion_tokens
-        self._terms: Remembered[tuple[str, str], Terms] = Remembered(
+        self._terms: Remembered[tuple[str, str], PaymentTerms] = Remembered(
             lambda key: treasury.terms(*key), clock.monotonic, fresh_s=FRESH_S, usable_s=USABLE_S
         )
         self._prices: Remembered[None, dict[str, Price]] = Remembered(
@@ -111,7 +111,7 @@ class Spending:
         except CapstanError:
             return None
 
-    def _bound(self, terms: Terms, price: Price, size: Size, month: str) -> Quote:
+    def _bound(self, terms: PaymentTerms, price: Price, size: Size, month: str) -> Quote:
         context = size.context_tokens or LONGEST_CONTEXT
         prompt = min(size.prompt_count * context, most_prompt_tokens(size.texts(), 3 * size.prompt_tokens))
         ceiling = None

@@ -33,7 +33,7 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class PaymentTerms:
     """How a project's spending is bound."""
 
     caps: tuple[Cap, ...]
@@ -51,7 +51,7 @@ class Treasury:
         self._timeout_s = timeout_s
         self._coalescer: Coalescer[budgets_pb2.BudgetQuery, budgets_pb2.SpendingTerms] = Coalescer(self._check)
 
-    async def terms(self, organization_id: str, project_id: str) -> Terms:
+    async def terms(self, organization_id: str, project_id: str) -> PaymentTerms:
         """Answer what binds a project now."""
         found = await self._coalescer.submit(
             budgets_pb2.BudgetQuery(organization_id=organization_id, project_id=project_id)
@@ -67,7 +67,7 @@ class Treasury:
             )
             for budget in found.budgets
         )
-        return Terms(tuple(caps), found.prepaid, found.max_exposure_nanousd)
+        return PaymentTerms(tuple(caps), found.prepaid, found.max_exposure_nanousd)
 
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer the nano-dollars posted to a budget so far."""

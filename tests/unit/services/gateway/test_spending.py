@@ -8,7 +8,7 @@ import pytest
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason, unavailable
 from services.gateway.money import Price
-from services.gateway.peers.treasury import Cap, Terms
+from services.gateway.peers.treasury import Cap, PaymentTerms
 from services.gateway.remembered import Remembered
 from services.gateway.spending import DEFAULT_EXPOSURE_NANOUSD, FRESH_S, USABLE_S, Size, Spending
 
@@ -21,11 +21,11 @@ class Billing:
     """Answers as its knobs say."""
 
     def __init__(self, *caps: Cap, prepaid: bool = False) -> None:
-        self.told = Terms(caps, prepaid, 5 * 10**9)
+        self.told = PaymentTerms(caps, prepaid, 5 * 10**9)
         self.away = False
         self.asked = 0
 
-    async def terms(self, organization_id: str, project_id: str) -> Terms:
+    async def terms(self, organization_id: str, project_id: str) -> PaymentTerms:
         self.asked += 1
         await asyncio.sleep(0)
         if self.away:
@@ -87,21 +87,21 @@ async def test_the_most_that_a_bounded_request_can_cost_is_held_of_every_budget(
         ("org-1", "2026-11", False),
         ("proj_1", "2026-11", True),
     ]
-    assert {b.amount_nanousd for b in quote.budgets} == {(30 + 256) * 1000 + 50 * 2000}
+    assert {b.amount_nanousd for b in quote.budgets} == {(30 + 4 + 256) * 1000 + 50 * 2000}
     assert quote.most_completion_tokens is None
 
 
 async def test_an_unbounded_request_holds_its_context_for_each_answer() -> None:
     spent, _ = spending(Billing(cap()))
     quote = await quoted(spent, bounded=False, answer_count=3)
-    assert quote.budgets[0].amount_nanousd == (30 + 256) * 1000 + 3 * 2048 * 2000
+    assert quote.budgets[0].amount_nanousd == (30 + 4 + 256) * 1000 + 3 * 2048 * 2000
     assert quote.most_completion_tokens is None
 
 
 async def test_a_cap_for_unbounded_requests_is_held_and_told_to_the_engine() -> None:
     spent, _ = spending(Billing(cap()), capped_completion_tokens=100)
     quote = await quoted(spent, bounded=False, answer_count=2)
-    assert quote.budgets[0].amount_nanousd == (30 + 256) * 1000 + 2 * 100 * 2000
+    assert quote.budgets[0].amount_nanousd == (30 + 4 + 256) * 1000 + 2 * 100 * 2000
     assert quote.most_completion_tokens == 100
 
 
@@ -117,7 +117,7 @@ async def test_each_of_several_prompts_may_fill_a_context() -> None:
     spent, _ = spending(Billing(cap()))
     many = ["x" * 1500] * 40
     quote = await quoted(spent, prompt_tokens=20_000, texts=lambda: many, completion_tokens=0, prompt_count=len(many))
-    assert quote.budgets[0].amount_nanousd == (40 * 1500 + 256) * 1000
+    assert quote.budgets[0].amount_nanousd == (40 * (1500 + 4) + 256) * 1000
 
 
 async def test_what_billing_knows_to_be_spent_is_refused_here() -> None:
@@ -165,7 +165,7 @@ async def test_terms_are_asked_for_once_however_many_wait_and_anew_when_they_age
     await asyncio.gather(*(quoted(spent) for _ in range(50)))
     assert billing.asked == 1
     await clock.advance(FRESH_S)
-    billing.told = Terms((), False, 0)
+    billing.told = PaymentTerms((), False, 0)
     assert len((await quoted(spent)).budgets) == 1  # nobody waits for the new answer
     await asyncio.sleep(0)
     await asyncio.sleep(0)
