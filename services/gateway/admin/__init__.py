@@ -10,6 +10,7 @@ has the object does), hold a stub (`peers.admin` does), or know the public API (
     app       the application: listener's front, routers, description
     route     what every operation does first: key, body
     paging    which page of a list
+    scope     whether a route is about the organisation or a project
     span      which page of buckets of time, and what is summed in them
     office    what the routers work with
     unserved  what OpenAI has and this platform does not, each with a sentence

@@ -8,18 +8,11 @@ from fastapi import APIRouter, Depends
 from services.gateway.admin.office import Office
 from services.gateway.admin.paging import LongPage
 from services.gateway.admin.route import Acting, AdminRoute
+from services.gateway.admin.scope import scope_of
 from services.gateway.peers.admin.roles import Roles
 from services.gateway.schema.admin.deleted import RoleDeleted
 from services.gateway.schema.admin.lists import NextListing
 from services.gateway.schema.admin.roles import Role, RoleCreate, RoleUpdate
-
-
-def _in_project(project_id: str) -> str:
-    return project_id
-
-
-def _in_organization() -> str:
-    return ""
 
 
 def router(office: Office) -> APIRouter:
@@ -33,7 +26,7 @@ def router(office: Office) -> APIRouter:
 def _roles(office: Office, prefix: str, noun: str, *, in_project: bool) -> APIRouter:
     roles = Roles(office.authority)
     made = APIRouter(prefix=prefix, tags=["Project roles" if in_project else "Roles"], route_class=AdminRoute)
-    scope = _in_project if in_project else _in_organization
+    scope = scope_of(in_project=in_project)
 
     @made.get("", operation_id=f"list-{noun}s", summary="List the roles")
     async def list_roles(

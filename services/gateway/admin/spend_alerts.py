@@ -8,18 +8,11 @@ from fastapi import APIRouter, Depends
 from services.gateway.admin.office import Office
 from services.gateway.admin.paging import OrderedPageBothWays
 from services.gateway.admin.route import Acting, AdminRoute
+from services.gateway.admin.scope import scope_of
 from services.gateway.peers.admin.spend_alerts import SpendAlerts
 from services.gateway.peers.admin.spending_rights import SpendingRights
 from services.gateway.schema.admin.lists import Listing
 from services.gateway.schema.admin.spending import SpendAlert, SpendAlertDeleted, SpendAlertWrite
-
-
-def _in_project(project_id: str) -> str:
-    return project_id
-
-
-def _in_organization() -> str:
-    return ""
 
 
 def router(office: Office) -> APIRouter:
@@ -35,7 +28,7 @@ def router(office: Office) -> APIRouter:
 def _alerts(office: Office, prefix: str, noun: str, *, in_project: bool) -> APIRouter:
     alerts = SpendAlerts(office.bookkeeper, SpendingRights(office.authority))
     made = APIRouter(prefix=prefix, tags=["Spend alerts"], route_class=AdminRoute)
-    place = _in_project if in_project else _in_organization
+    place = scope_of(in_project=in_project)
 
     @made.get("", operation_id=f"list-{noun}-spend-alerts", summary="List the alerts")
     async def list_alerts(

@@ -7,17 +7,10 @@ from fastapi import APIRouter, Depends
 
 from services.gateway.admin.office import Office
 from services.gateway.admin.route import Acting, AdminRoute
+from services.gateway.admin.scope import scope_of
 from services.gateway.peers.admin.spend_limits import SpendLimits
 from services.gateway.peers.admin.spending_rights import SpendingRights
 from services.gateway.schema.admin.spending import SpendLimit, SpendLimitDeleted, SpendLimitUpdate
-
-
-def _in_project(project_id: str) -> str:
-    return project_id
-
-
-def _in_organization() -> str:
-    return ""
 
 
 def router(office: Office) -> APIRouter:
@@ -33,7 +26,7 @@ def router(office: Office) -> APIRouter:
 def _limit(office: Office, path: str, noun: str, *, in_project: bool) -> APIRouter:
     limits = SpendLimits(office.bookkeeper, SpendingRights(office.authority))
     made = APIRouter(prefix=path, tags=["Spend limits"], route_class=AdminRoute)
-    place = _in_project if in_project else _in_organization
+    place = scope_of(in_project=in_project)
 
     @made.get("", operation_id=f"Get{noun}spendlimit", summary="Show what may be spent in a month, and what was")
     async def retrieve(actor: Acting, project_id: Annotated[str, Depends(place)]) -> SpendLimit:
