@@ -20,7 +20,7 @@ CHARTS_OWN = {
     "valkey_url", "valkey_password_file",
     "auth_address", "ratelimit_address", "router_address", "moderation_address", "billing_address", "jobs_address",
     "model_name", "replicas", "replicas_file", "endpoint_slices", "endpoint_slices_namespace", "endpoint_slices_port",
-    "metrics_listen", "metrics_certificate", "metrics_key", "expected_models",
+    "metrics_listen", "metrics_certificate", "metrics_key", "expected_models", "may_sleep",
 }  # fmt: skip
 """Settings that follow from the rest of the values."""
 MODEL_KEYS: Schema = {
