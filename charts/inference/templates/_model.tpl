@@ -58,7 +58,12 @@ spec:
   minReplicaCount: {{ .Values.autoscaling.minReplicas }}
   maxReplicaCount: {{ .Values.autoscaling.maxReplicas }}
   pollingInterval: 10
-  cooldownPeriod: {{ .Values.autoscaling.scaleDownSeconds }}
+  cooldownPeriod: {{ .Values.autoscaling.idleSeconds }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        scaleDown:
+          stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownSeconds }}
   fallback:
     failureThreshold: 3
     replicas: {{ .Values.autoscaling.minReplicas | max 1 }}
@@ -82,6 +87,7 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ include "chassis.fullname" . }}
+  {{- /* From one pod on; whether there is any is the routers' business, and this one pauses while there is none. */}}
   minReplicas: {{ .Values.autoscaling.minReplicas | max 1 }}
   maxReplicas: {{ .Values.autoscaling.maxReplicas }}
   behavior:
