@@ -9,7 +9,16 @@ from tests.charts.conftest import MODEL, Manifest, Render, environment, names_of
 from tools.charts.assemble import ROOT, roster
 
 COMPONENT = "app.kubernetes.io/component"
-ALLOWED_VOLUMES = {"configMap", "secret", "emptyDir", "projected", "csi", "persistentVolumeClaim", "downwardAPI", "image"}
+ALLOWED_VOLUMES = {
+    "configMap",
+    "secret",
+    "emptyDir",
+    "projected",
+    "csi",
+    "persistentVolumeClaim",
+    "downwardAPI",
+    "image",
+}
 """Of Pod Security `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards); `image` from 1.33 on."""
 STORES = {"postgres": {"auth", "billing", "jobs", "migration"}, "valkey": {"ratelimit"}}
 
