@@ -1,5 +1,7 @@
 """An entry of `global.models` becomes all that a model needs."""
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +76,20 @@ def test_its_settings_win_over_what_follows_from_the_entry(render: Render) -> No
     settings = settings_of(pod(objects))
     assert settings["CAPSTAN_INFERENCE_TENSOR_PARALLEL"] == "2"
     assert settings["CAPSTAN_INFERENCE_MAX_ADAPTERS"] == "8"
+
+
+@pytest.mark.parametrize("name", ["a--b", "Org/Model_1.5:tag", "dots...", "x" * 29 + "--y", "y" * 96])
+def test_any_name_becomes_one_that_kubernetes_takes(name: str, render: Render) -> None:
+    validator: Any = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    [made] = [
+        each
+        for each in of_kind(render({"global": {"models": [{"name": name}]}}), "Deployment")
+        if each["metadata"]["labels"]["app.kubernetes.io/component"] == "inference"
+    ]
+    validator.validate(made, "1.37", strict=True)
+    label = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert all(label.fullmatch(each) for each in (made["metadata"]["name"], labels["capstan/model"]))
 
 
 @pytest.mark.parametrize(
@@ -191,3 +207,13 @@ def test_a_cluster_that_cannot_mount_it_is_told_so(version: str, refused: bool, 
                 loaded.render({}, name="capstan", namespace="ai")
         else:
             assert "r/m:1" in loaded.render({}, name="capstan", namespace="ai")["capstan/templates/probe.yaml"]
+
+
+def test_the_charts_own_request_and_the_notes_ask_a_model_that_chats(
+    render: Render, files: Callable[[Manifest | None], dict[str, str]]
+) -> None:
+    models = [{"name": "vectors", "runner": "pooling"}, {"name": "chat"}]
+    for served, asked in ((models, "chat"), ([], "none")):
+        test = one(render({"global": {"models": served}}), "Pod", "capstan-test-request")
+        assert settings_of(test)["MODEL"] == asked
+    assert '"model": "chat"' in files({"global": {"models": models}})["templates/NOTES.txt"]

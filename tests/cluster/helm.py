@@ -98,8 +98,8 @@ class Command:
         self._run("rollback", str(revision), "--wait")
 
     def test(self) -> str:
-        """See `Helm`."""
-        return self._run("test", "--logs")
+        """See `Helm`; without logs, which Helm 3 asks for after it has removed the pods that succeeded."""
+        return self._run("test")
 
     def uninstall(self) -> None:
         """See `Helm`."""

@@ -1,6 +1,6 @@
 {{- /* A model's name as Kubernetes takes it: "Llama-3.1:8b" is llama-3-1-8b. */}}
 {{- define "chassis.model.slug" -}}
-{{ get . "name" | default "" | lower | replace "/" "-" | replace "." "-" | replace "_" "-" | replace ":" "-" | trunc 30 | trimSuffix "-" }}
+{{ regexReplaceAll "[^a-z0-9]+" (get . "name" | default "" | lower) "-" | trunc 30 | trimSuffix "-" }}
 {{- end }}
 
 {{- /* Name of a model's objects in the cluster. root, model. */}}
@@ -32,4 +32,13 @@
 {{- end }}
 {{- end }}
 {{- $found | toJson }}
+{{- end }}
+
+{{- /* Name of the first model that answers chats; empty when there is none. */}}
+{{- define "chassis.models.first" -}}
+{{- $found := "" }}
+{{- range .Values.global.models }}
+{{- if and (not $found) (ne (get . "runner" | default "generate") "pooling") }}{{ $found = .name }}{{ end }}
+{{- end }}
+{{- $found }}
 {{- end }}

@@ -43,7 +43,7 @@ spec:
 {{- if include "inference.scaled" . | eq "yes" }}
 {{- $metrics := .Values.global.autoscaling.metrics }}
 {{- /* As the router writes a model's name in a label. */}}
-{{- $model := regexReplaceAll "[^A-Za-z0-9_.-]" (get .Values "name") "-" | trunc 63 }}
+{{- $model := regexReplaceAll "[^A-Za-z0-9_.-]" (get .Values "name") "-" | trunc 63 | trimAll "-_." }}
 {{- if eq $metrics "keda" }}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject

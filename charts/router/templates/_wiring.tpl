@@ -8,7 +8,7 @@ ports:
   {{- end }}
 {{- if $builtin }}
 {{- /* The API server asks, from a node, which no selector names. */}}
-open: [6443]
+unguarded: [6443]
 {{- end }}
 callers: [gateway]
 calls: [inference]
