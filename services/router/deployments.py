@@ -6,7 +6,7 @@ The client blocks, so each call is made in a thread, and bounded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import json
 from typing import Any
 
 from services.router.cluster import namespace_of
@@ -16,7 +16,7 @@ from services.router.sleep import Scale
 CALL_S = (2.0, 5.0)
 """Longest wait for a connection, and for an answer, seconds."""
 
-CONFLICT = 409
+OK, CONFLICT = 200, 409
 MERGE_PATCH = "application/merge-patch+json"
 
 
@@ -31,38 +31,53 @@ class ScaleConflictError(ScaleError):
 class Deployments:
     """The Deployments of one namespace."""
 
-    def __init__(self, api: Any, namespace: str) -> None:
-        """`api`: a `kubernetes.client.AppsV1Api`."""
-        self._api = api
+    def __init__(self, client: Any, namespace: str) -> None:
+        """`client`: a `kubernetes.client.ApiClient`.
+
+        Its classes for API groups bring every model of the group along, a pod's among them, for two numbers here.
+        """
+        self._client = client
         self._namespace = namespace
 
     async def scale(self, name: str) -> Scale:
         """Read how many pods it shall have and has. Raises `ScaleError`."""
-        read = self._api.read_namespaced_deployment_scale
-        found = await _call(lambda: read(name, self._namespace, _request_timeout=CALL_S))
-        # A zero is left out on the wire.
-        counts = (found.spec.replicas if found.spec else 0, found.status.replicas if found.status else 0)
-        return Scale(counts[0] or 0, counts[1] or 0, found.metadata.resource_version)
+        found = await self._call("GET", name)
+        try:
+            version = found["metadata"]["resourceVersion"]
+            # A zero is left out on the wire.
+            return Scale(found["spec"].get("replicas", 0), found["status"].get("replicas", 0), version)
+        except (KeyError, TypeError, AttributeError):
+            raise ScaleError("the API server answered with something that is no scale") from None
 
     async def set_count(self, name: str, count: int, version: str) -> None:
         """Change how many pods it shall have, if it still is as in `version`. Raises `ScaleError`."""
-        patch = self._api.patch_namespaced_deployment_scale
-        body = {"metadata": {"resourceVersion": version}, "spec": {"replicas": count}}
-        await _call(lambda: patch(name, self._namespace, body, _request_timeout=CALL_S, _content_type=MERGE_PATCH))
+        await self._call("PATCH", name, {"metadata": {"resourceVersion": version}, "spec": {"replicas": count}})
 
+    async def _call(self, method: str, name: str, body: Any = None) -> Any:
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
 
-async def _call(ask: Callable[[], Any]) -> Any:
-    from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
+        try:
+            status, answer = await asyncio.to_thread(self._ask, method, name, body)
+            if status == CONFLICT:
+                raise ScaleConflictError("somebody else changed it")
+            if status != OK:
+                raise ScaleError(f"the API server answered with {status}")
+            return json.loads(answer)
+        except (ApiException, HTTPError, OSError, ValueError) as error:
+            raise ScaleError(f"{type(error).__name__}: {error}".partition("\n")[0][:200]) from None
 
-    try:
-        return await asyncio.to_thread(ask)
-    except ApiException as error:
-        if error.status == CONFLICT:
-            raise ScaleConflictError("somebody else changed it") from None
-        raise ScaleError(f"{error.status} {error.reason}") from None
-    except (HTTPError, OSError, ValueError) as error:
-        raise ScaleError(f"{type(error).__name__}: {error}".partition("\n")[0][:200]) from None
+    def _ask(self, method: str, name: str, body: Any) -> tuple[int, bytes]:
+        request = self._client.param_serialize(
+            method,
+            "/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale",
+            path_params={"namespace": self._namespace, "name": name},
+            header_params={"Accept": "application/json"} | ({"Content-Type": MERGE_PATCH} if body else {}),
+            body=body,
+            auth_settings=["BearerToken"],
+        )
+        answer = self._client.call_api(*request, _request_timeout=CALL_S)
+        return answer.status, answer.read()
 
 
 def in_cluster(settings: Settings) -> Deployments:
@@ -73,4 +88,4 @@ def in_cluster(settings: Settings) -> Deployments:
     from kubernetes import client
 
     namespace = namespace_of(settings)
-    return Deployments(client.AppsV1Api(), namespace)
+    return Deployments(client.ApiClient(), namespace)

@@ -179,7 +179,7 @@ async def test_a_scale_is_changed_only_as_it_was_seen() -> None:
         configuration = client.Configuration()
         configuration.host = f"http://127.0.0.1:{port}"
         with client.ApiClient(configuration) as connection:
-            deployments = Deployments(client.AppsV1Api(connection), "models")
+            deployments = Deployments(connection, "models")
             seen = await deployments.scale(DEPLOYMENT)
             assert seen == Scale(0, 0, "1")
             await deployments.set_count(DEPLOYMENT, 1, seen.version)
@@ -198,4 +198,4 @@ async def test_an_api_server_that_is_away_is_an_error_that_says_so() -> None:
     configuration.host = f"http://127.0.0.1:{port}"
     configuration.retries = False
     with client.ApiClient(configuration) as connection, pytest.raises(ScaleError):
-        await Deployments(client.AppsV1Api(connection), "models").scale(DEPLOYMENT)
+        await Deployments(connection, "models").scale(DEPLOYMENT)
