@@ -86,6 +86,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
 
     async def Embed(self, request: inference_pb2.EmbedRequest, context: Context) -> inference_pb2.EmbedResponse:
         """See inference.proto."""
+        self._shared.use()
         try:
             model = self._shared.engine.model
             if not model.embeds:
@@ -99,6 +100,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
                 self._shared.witness.ended(request.request_id, request.admission, tally)
         except EngineError as error:
             raise capstan_error(error) from error
+        finally:
+            self._shared.use()
         return inference_pb2.EmbedResponse(
             embeddings=[little_endian(shortened(vector, dimensions)) for vector in vectors],
             usage=usage_pb2.TokenUsage(prompt_tokens=tokens),
@@ -120,6 +123,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     ) -> inference_pb2.CountTokensResponse:
         """See inference.proto."""
         shared = self._shared
+        shared.use()
         if shared.preparing >= shared.limits.preparing:
             raise CapstanError(Reason.OVERLOADED, "too many prompts are being read", retry_after_ms=RETRY_AFTER_MS)
         shared.preparing += 1
@@ -168,6 +172,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         while True:
             load = self._health.load()
             now = self._clock.monotonic()
+            load.idle_for.FromNanoseconds(int(max(0.0, now - self._shared.used_at) * 1e9))
             if told is None or _news(load, told) or now - told_at >= longest:
                 yield load
                 told, told_at = load, now
@@ -227,10 +232,12 @@ async def _read(session: Session, requests: AsyncIterator[inference_pb2.SessionR
 
 def _news(load: inference_pb2.WatchLoadResponse, told: inference_pb2.WatchLoadResponse) -> bool:
     """Whether anything but the passing of time has changed."""
+    now = inference_pb2.WatchLoadResponse()
+    now.CopyFrom(load)
+    now.idle_for.CopyFrom(told.idle_for)
     if load.HasField("stalled_for") and told.HasField("stalled_for"):
-        told = inference_pb2.WatchLoadResponse.FromString(told.SerializeToString())
-        told.stalled_for.CopyFrom(load.stalled_for)
-    return load != told
+        now.stalled_for.CopyFrom(told.stalled_for)
+    return now != told
 
 
 async def _cut_off(context: Context, handler: asyncio.Task[Any]) -> None:

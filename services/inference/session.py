@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from capstan.inference.v1 import inference_pb2
@@ -67,6 +67,15 @@ class Shared:
     """Who tells billing what was counted."""
     preparing: int = 0
     draining: bool = False
+    used_at: float = field(init=False)
+    """When there was last something to do, as `now` has it; each request says so, and `tend` while some run."""
+
+    def __post_init__(self) -> None:
+        self.use()
+
+    def use(self) -> None:
+        """Note that there is something to do."""
+        self.used_at = self.now()
 
 
 @dataclass(slots=True)
@@ -110,6 +119,7 @@ class Session:
         if start.slot in self._slots:
             raise CapstanError(Reason.INVALID_ARGUMENT, "the slot is in use", param="slot")
         shared = self._shared
+        shared.use()
         answer = Answer(start.slot, self._frames, self._ended, shared.now, shared.new_call_id)
         slot = self._slots[start.slot] = _Slot(answer, shared.now())
         try:
@@ -144,6 +154,8 @@ class Session:
 
     def tend(self, now: float) -> None:
         """End what is overdue; break the session when it is not read. Called several times a second."""
+        if self._slots:
+            self._shared.used_at = now
         for slot in [slot for slot in self._slots.values() if slot.deadline <= now]:
             self._expire(slot)
         stalled = self._writing_since is not None and now - self._writing_since > self._shared.limits.write_s

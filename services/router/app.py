@@ -9,6 +9,7 @@ from typing import Any
 from capstan.router.v1 import router_pb2_grpc
 from chassis.clock import Clock
 from chassis.kit import Kit
+from services.router import deployments
 from services.router.demand import Demand
 from services.router.discovery import in_cluster
 from services.router.ejection import EjectionRules
@@ -23,7 +24,9 @@ from services.router.replicas import Kind, Replica, Rules
 from services.router.replicas_page import PATH, ReplicasPage
 from services.router.roster import Roster
 from services.router.servicer import RouterServicer
-from services.router.settings import Settings
+from services.router.settings import Settings, Sleep
+from services.router.sleep import Missed
+from services.router.sleeper import Sleeper
 from services.router.waiting_room import QueueRules, WaitingRoom
 from services.router.watch import Watch
 
@@ -50,7 +53,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         return {model: demand.of(model, replicas.serving(model)) for model in catalogue.served_names()}
 
     metrics = Metrics(kit.registry, replicas, room, demands, kit.clock.monotonic)
-    servicer = RouterServicer(placements, room, replicas, catalogue, metrics, kit.clock)
+    missed = Missed(placements)
+    servicer = RouterServicer(placements, room, replicas, catalogue, metrics, kit.clock, missed)
     router_pb2_grpc.add_RouterServiceServicer_to_server(servicer, kit.server)
 
     def watching(replica: Replica) -> Coroutine[Any, Any, None]:
@@ -65,12 +69,29 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             connect=kit.connect,
         ).run()
 
+    def sleeper(model: str, rule: Sleep, scaling: deployments.Deployments) -> Sleeper:
+        return Sleeper(
+            model,
+            rule,
+            scaling,
+            wanted=lambda: room.is_waited_in(model) or missed.lately(model, kit.clock.monotonic()),
+            replicas=lambda: replicas.serving(model),
+            stale_after_s=settings.stale_after_s,
+            scaled=metrics.scaled,
+            clock=kit.clock,
+            log=kit.log,
+        )
+
     if settings.endpoint_slices:
         # Replicas come and go: that a watch of one ends is no failure.
         roster = Roster(replicas, watching, kit.tasks.once)
         kit.tasks.spawn("discovery", in_cluster(settings, roster.keep, kit.log).run())
     else:
         Roster(replicas, watching, kit.tasks.spawn).keep({p.id: p.address for p in settings.all_replicas()})
+    if settings.may_sleep:
+        scaling = deployments.in_cluster(settings)
+        for model, rule in settings.may_sleep.items():
+            kit.tasks.spawn(f"sleep of {model}", sleeper(model, rule, scaling).run())
     kit.ops.mount(PATH, ReplicasPage(replicas, kit.clock.monotonic))
     kit.tasks.spawn("queue", room.keep_looking())
     kit.tasks.spawn("expire placements", _expire(placements, metrics, kit.clock))

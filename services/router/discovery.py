@@ -1,6 +1,6 @@
 """Replicas as Kubernetes knows them: the ready endpoints of the EndpointSlices that a label selector names.
 
-The only module that knows the Kubernetes client. It lists, then watches from there, in a thread, because the client
+It lists, then watches from there, in a thread, because the client
 blocks. While the API server is away, what was known last stays: a control plane that is down must not take the replicas
 with it.
 """
@@ -13,9 +13,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
+from services.router.cluster import namespace_of
 from services.router.settings import Settings
 
 WATCH_S = 300
@@ -27,8 +27,6 @@ CALL_S = (5.0, 30.0)
 GONE = 410
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 10.0
-
-NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
 def places(slices: Iterable[Mapping[str, Any]], port_name: str) -> dict[str, str]:
@@ -167,13 +165,9 @@ def in_cluster(settings: Settings, tell: Callable[[Mapping[str, str]], None], lo
 
     Raises `ValueError` when there is none, `ImportError` when the Kubernetes client is not installed.
     """
-    from kubernetes import client, config
+    from kubernetes import client
 
-    try:
-        config.load_incluster_config()
-    except config.ConfigException as error:
-        raise ValueError(f"endpoint_slices is set, and this is no pod with a service account: {error}") from None
-    namespace = settings.endpoint_slices_namespace or NAMESPACE_FILE.read_text(encoding="utf-8").strip()
+    namespace = namespace_of(settings)
     return Discovery(
         client.DiscoveryV1Api(),
         namespace=namespace,

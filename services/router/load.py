@@ -33,6 +33,8 @@ class Load:
     """Those that it found."""
     adapters: frozenset[str] = frozenset()
     """Names of loaded adapters."""
+    idle_s: float | None = None
+    """Seconds since it last had a request of any kind; None when it does not tell."""
 
 
 def pressure(*, requests: int, waiting: int, tokens: int, kv_usage: float, slots: int) -> float:

@@ -39,6 +39,12 @@ class Metrics(Collector):
         releases = Counter(
             "capstan_router_releases", "Requests that left, by how it went.", ["outcome"], registry=registry
         )
+        self._scalings = Counter(
+            "capstan_router_model_scalings",
+            "Times a model was to be awake or asleep, by result: done, conflict (another was first), failed.",
+            ["model", "state", "result"],
+            registry=registry,
+        )
         self.expired = Counter(
             "capstan_router_placements_expired",
             "Placements that nobody released in time. Each is a gateway that died or forgot.",
@@ -48,6 +54,10 @@ class Metrics(Collector):
         self._refused = placements
         self._released = releases
         registry.register(self)
+
+    def scaled(self, model: str, state: str, result: str) -> None:
+        """Note that a model was woken or put to sleep, or should have been."""
+        self._scalings.labels(model, state, result).inc()
 
     def refused(self, reason: Reason) -> None:
         """Note a refusal."""

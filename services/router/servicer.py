@@ -11,6 +11,7 @@ from services.router.placement import Placements, Request
 from services.router.pools import Replicas
 from services.router.queue import ServiceClass
 from services.router.replicas import Kind, Replica
+from services.router.sleep import Missed
 from services.router.waiting_room import WaitingRoom
 
 MOST_ITEMS = 1000
@@ -58,13 +59,16 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         catalogue: Catalogue,
         metrics: Metrics,
         clock: Clock,
+        missed: Missed | None = None,
     ) -> None:
+        """`missed` is told of requests that found no replica of their model; unset where no model sleeps."""
         self._placements = placements
         self._room = room
         self._replicas = replicas
         self._catalogue = catalogue
         self._metrics = metrics
         self._clock = clock
+        self._missed = missed or Missed(placements)
 
     async def Place(self, request: router_pb2.PlaceRequest, context: object) -> router_pb2.PlaceResponse:
         """Pick a replica for each item."""
@@ -109,12 +113,25 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
 
     def _placed(self, item: router_pb2.PlaceItem) -> router_pb2.PlaceResult:
         try:
-            replica = self._room.place(_request(item))
+            asked = _request(item)
+            replica = self._placed_now(asked)
         except CapstanError as error:
             self._metrics.refused(error.reason)
             return router_pb2.PlaceResult(refusal=failure(error))
         self._metrics.placed()
         return router_pb2.PlaceResult(placement=_placement(replica))
+
+    def _placed_now(self, asked: Request) -> Replica:
+        try:
+            replica = self._room.place(asked)
+        except CapstanError as error:
+            if error.reason is Reason.NO_CAPACITY:
+                self._missed.note(asked, self._clock.monotonic())
+            raise
+        assert replica.description is not None
+        if replica.description.model != asked.model:
+            self._missed.note(asked, self._clock.monotonic(), replica.description.model)
+        return replica
 
 
 def _check_count(count: int) -> None:

@@ -25,6 +25,18 @@ class ReplicaAddress(BaseModel):
     """Its gRPC address: `unix:/path` or `host:port`. Gateways must reach it under the same."""
 
 
+class Sleep(BaseModel):
+    """How a model sleeps."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    deployment: str = Field(min_length=1, max_length=253)
+    """The Deployment of its replicas."""
+
+    idle_s: float = Field(default=900.0, ge=5)
+    """Seconds without a request at any of its replicas after which it has none."""
+
+
 class Settings(ServiceSettings):
     """Where the replicas are, what else models are called, and when a replica is not asked."""
 
@@ -65,6 +77,12 @@ class Settings(ServiceSettings):
     expected_models: dict[str, Literal["generate", "embed"]] = Field(default_factory=dict)
     """Models that are known before a replica has told, as JSON: `{"capstan-demo": "generate"}`. A request for one waits
     for its replica (503) instead of being wrong (404)."""
+
+    may_sleep: dict[str, Sleep] = Field(default_factory=dict)
+    """In Kubernetes: served models that have no replica while nobody uses them, as JSON: `{"capstan-demo":
+    {"deployment": "capstan-model-capstan-demo", "idle_s": 900}}`. One that a request waits for gets its first replica
+    from the router, which needs a service account that may get and patch `scale` of these Deployments; more than one is
+    an autoscaler's business. Needs `endpoint_slices`; the Deployments are in the same namespace."""
 
     load_interval_s: float = Field(default=1.0, ge=0.1, le=60)
     """Longest silence asked of a replica, in seconds; it tells at once when its load changes."""
@@ -128,6 +146,8 @@ class Settings(ServiceSettings):
             raise ValueError("set replicas or replicas_file, not both")
         if self.endpoint_slices and (self.replicas or self.replicas_file):
             raise ValueError("set endpoint_slices or replicas, not both")
+        if self.may_sleep and not self.endpoint_slices:
+            raise ValueError("may_sleep needs endpoint_slices: nothing else finds a replica that was woken")
         if self.ejection_longest_pause_s < self.ejection_pause_s:
             raise ValueError("ejection_longest_pause_s is shorter than ejection_pause_s")
         if not all(self.aliases.values()):

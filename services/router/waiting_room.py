@@ -46,6 +46,10 @@ class WaitingRoom:
         """Tokens that wait for a served model."""
         return sum(queue.tokens for (name, _), queue in self._queues.items() if name == model)
 
+    def is_waited_in(self, model: str) -> bool:
+        """Say whether somebody waits for a served model."""
+        return any(queue for (name, _), queue in self._queues.items() if name == model)
+
     def counts(self) -> dict[str, dict[ServiceClass, int]]:
         """Requests that wait, by served model and class."""
         found: dict[str, dict[ServiceClass, int]] = {}

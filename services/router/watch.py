@@ -117,4 +117,5 @@ def read_load(message: inference_pb2.WatchLoadResponse) -> Load:
         prefix_query_tokens=max(0, message.prefix_query_tokens),
         prefix_hit_tokens=max(0, message.prefix_hit_tokens),
         adapters=frozenset(message.adapters),
+        idle_s=message.idle_for.ToNanoseconds() / 1e9 if message.HasField("idle_for") else None,
     )

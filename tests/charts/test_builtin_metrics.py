@@ -38,6 +38,12 @@ def test_the_router_serves_it_and_its_policy_lets_the_api_server_in(render: Rend
     assert [rule for rule in rules if rule["ports"] == [{"port": port, "protocol": "TCP"}]]
 
 
+def test_the_api_server_gets_in_whoever_the_clients_are(render: Render) -> None:
+    objects = rendered(render, networkPolicy={"clients": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]})
+    rules = one(objects, "NetworkPolicy", "capstan-router")["spec"]["ingress"]
+    assert [rule for rule in rules if "from" not in rule] == [{"ports": [{"port": 6443, "protocol": "TCP"}]}]
+
+
 def test_only_the_controller_that_scales_may_read_it(render: Render) -> None:
     objects = rendered(render)
     [role], [binding] = of_kind(objects, "ClusterRole"), of_kind(objects, "ClusterRoleBinding")
@@ -48,10 +54,12 @@ def test_only_the_controller_that_scales_may_read_it(render: Render) -> None:
     assert NAMESPACE in role["metadata"]["name"]  # two releases do not share it
 
 
-def test_a_models_autoscaler_asks_by_the_label_that_the_router_writes(render: Render) -> None:
-    objects = rendered(render, models=[MODEL | {"autoscaling": {"enabled": True}}])
-    [metric] = one(objects, "HorizontalPodAutoscaler", "capstan-model-llama-3-1-8b")["spec"]["metrics"]
-    assert metric["external"]["metric"]["selector"]["matchLabels"] == {"model": label_of(MODEL["name"])}
+@pytest.mark.parametrize("name", [MODEL["name"], "org/model:tag", "ends-.", f"{'long' * 15}./{'x' * 30}"])
+def test_a_models_autoscaler_asks_by_the_label_that_the_router_writes(name: str, render: Render) -> None:
+    objects = rendered(render, models=[MODEL | {"name": name, "autoscaling": {"enabled": True}}])
+    [scaler] = of_kind(objects, "HorizontalPodAutoscaler")
+    [metric] = scaler["spec"]["metrics"]
+    assert metric["external"]["metric"]["selector"]["matchLabels"] == {"model": label_of(name)}
 
 
 def test_without_it_nothing_of_the_cluster_is_touched(render: Render) -> None:

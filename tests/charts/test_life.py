@@ -70,6 +70,16 @@ def test_a_model_may_take_its_time_to_load(render: Render) -> None:
     assert probe["periodSeconds"] * probe["failureThreshold"] == 3600
 
 
+def test_a_rollout_fails_later_than_a_pod_may_take_to_start(render: Render) -> None:
+    objects = render({"global": {"models": [MODEL | {"startupSeconds": 3600}]}})
+    services = of_kind(objects, "Deployment")
+    assert len(services) == 7
+    for each in services:
+        probe = each["spec"]["template"]["spec"]["containers"][0]["startupProbe"]
+        started = probe["periodSeconds"] * probe["failureThreshold"]
+        assert each["spec"]["progressDeadlineSeconds"] > started, each["metadata"]["name"]
+
+
 def test_replicas_spread_over_zones_and_nodes(render: Render) -> None:
     for name, pod in of_services(render({"global": {"models": [MODEL]}})):
         spread = {each["topologyKey"]: each for each in pod["spec"]["topologySpreadConstraints"]}

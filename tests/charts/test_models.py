@@ -1,10 +1,14 @@
 """An entry of `global.models` becomes all that a model needs."""
 
+import re
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.charts.conftest import Manifest, Render, of_kind, one, settings_of
+from tools.charts.assemble import assemble
 
 NAME = "capstan-model-m"
 
@@ -74,6 +78,20 @@ def test_its_settings_win_over_what_follows_from_the_entry(render: Render) -> No
     assert settings["CAPSTAN_INFERENCE_MAX_ADAPTERS"] == "8"
 
 
+@pytest.mark.parametrize("name", ["a--b", "Org/Model_1.5:tag", "dots...", "x" * 29 + "--y", "y" * 96])
+def test_any_name_becomes_one_that_kubernetes_takes(name: str, render: Render) -> None:
+    validator: Any = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    [made] = [
+        each
+        for each in of_kind(render({"global": {"models": [{"name": name}]}}), "Deployment")
+        if each["metadata"]["labels"]["app.kubernetes.io/component"] == "inference"
+    ]
+    validator.validate(made, "1.37", strict=True)
+    label = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+    labels = made["spec"]["template"]["metadata"]["labels"]
+    assert all(label.fullmatch(each) for each in (made["metadata"]["name"], labels["capstan/model"]))
+
+
 @pytest.mark.parametrize(
     ("cache", "volume", "claims"),
     [
@@ -135,3 +153,67 @@ def test_each_of_several_models_has_its_own(render: Render) -> None:
         labels = one(objects, "Deployment", f"capstan-model-{slug}")["spec"]["template"]["metadata"]["labels"]
         assert service["selector"].items() <= labels.items()
         assert service["clusterIP"] == "None"
+
+
+REFERENCE = "registry.example.com:5000/models/m"
+DIGEST = "@sha256:" + "0" * 64
+
+
+@pytest.mark.parametrize(
+    ("source", "reference", "model"),
+    [
+        (f"oci://{REFERENCE}:1", f"{REFERENCE}:1", "/models"),
+        (f"oci://{REFERENCE}{DIGEST}", f"{REFERENCE}{DIGEST}", "/models"),
+        (f"oci://{REFERENCE}:1#weights/m", f"{REFERENCE}:1", "/models/weights/m"),
+    ],
+)
+def test_an_image_with_its_files_is_mounted_and_read_offline(
+    source: str, reference: str, model: str, render: Render
+) -> None:
+    objects = rendered(render, source=source)
+    volume = {"name": "models", "image": {"reference": reference, "pullPolicy": "IfNotPresent"}}
+    assert volume in pod(objects)["spec"]["volumes"]
+    assert {"name": "models", "mountPath": "/models", "readOnly": True} in container(objects)["volumeMounts"]
+    settings = settings_of(pod(objects))
+    assert settings["CAPSTAN_INFERENCE_MODEL"] == model
+    assert settings["HF_HUB_OFFLINE"] == "1"
+    assert pod(objects)["metadata"]["labels"]["capstan/downloads"] == "false"
+
+
+@pytest.mark.parametrize(
+    "source", ["oci://m:1", f"oci://{REFERENCE}", f"oci://{REFERENCE}:1#", f"oci://{REFERENCE}:1#/m", f"{REFERENCE}:1"]
+)
+def test_an_image_without_registry_tag_or_folder_is_refused(source: str, render: Render, helm: Any) -> None:
+    with pytest.raises(helm.HelmError):
+        rendered(render, source=source)
+
+
+def test_kubernetes_takes_an_image_as_a_volume(render: Render) -> None:
+    validator: Any = pytest.importorskip("kubernetes_validate", reason="kubernetes-validate is not installed")
+    made = one(rendered(render, source=f"oci://{REFERENCE}:1"), "Deployment", NAME)
+    validator.validate(made, "1.37", strict=True)
+    with pytest.raises(validator.ValidationError):
+        validator.validate(made, "1.25", strict=True)
+
+
+@pytest.mark.parametrize(("version", "refused"), [("v1.32.9", True), ("v1.33.0-eks-1", False), ("v1.35.2", False)])
+def test_a_cluster_that_cannot_mount_it_is_told_so(version: str, refused: bool, tmp_path: Path, helm: Any) -> None:
+    chart = assemble(tmp_path / "capstan")
+    call = f'dict "root" (dict "Capabilities" (dict "KubeVersion" (dict "Version" "{version}"))) "reference" "r/m:1"'
+    (chart / "templates" / "probe.yaml").write_text(f'{{{{ include "inference.artefact" ({call}) }}}}\n')
+    with helm.Chart.load(chart) as loaded:
+        if refused:
+            with pytest.raises(helm.HelmError, match=r"oci:// sources need Kubernetes 1\.35.*v1\.32\.9"):
+                loaded.render({}, name="capstan", namespace="ai")
+        else:
+            assert "r/m:1" in loaded.render({}, name="capstan", namespace="ai")["capstan/templates/probe.yaml"]
+
+
+def test_the_charts_own_request_and_the_notes_ask_a_model_that_chats(
+    render: Render, files: Callable[[Manifest | None], dict[str, str]]
+) -> None:
+    models = [{"name": "vectors", "runner": "pooling"}, {"name": "chat"}]
+    for served, asked in ((models, "chat"), ([], "none")):
+        test = one(render({"global": {"models": served}}), "Pod", "capstan-test-request")
+        assert settings_of(test)["MODEL"] == asked
+    assert '"model": "chat"' in files({"global": {"models": models}})["templates/NOTES.txt"]

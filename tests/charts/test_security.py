@@ -9,8 +9,17 @@ from tests.charts.conftest import MODEL, Manifest, Render, environment, names_of
 from tools.charts.assemble import ROOT, roster
 
 COMPONENT = "app.kubernetes.io/component"
-ALLOWED_VOLUMES = {"configMap", "secret", "emptyDir", "projected", "csi", "persistentVolumeClaim", "downwardAPI"}
-"""Of Pod Security `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards)."""
+ALLOWED_VOLUMES = {
+    "configMap",
+    "secret",
+    "emptyDir",
+    "projected",
+    "csi",
+    "persistentVolumeClaim",
+    "downwardAPI",
+    "image",
+}
+"""Of Pod Security `restricted` (kubernetes.io/docs/concepts/security/pod-security-standards); `image` from 1.33 on."""
 STORES = {"postgres": {"auth", "billing", "jobs", "migration"}, "valkey": {"ratelimit"}}
 
 
@@ -53,12 +62,33 @@ def test_no_pod_has_a_token_of_kubernetes_but_where_it_is_used(objects: list[Man
     assert [each["metadata"]["name"] for each in of_kind(objects, "ServiceAccount")] == ["capstan-router"]
 
 
-def test_the_router_may_read_where_replicas_are_and_nothing_else(objects: list[Manifest]) -> None:
+def test_the_router_may_read_where_replicas_are_and_scale_models_that_sleep_and_nothing_else(
+    objects: list[Manifest],
+) -> None:
     [role] = of_kind(objects, "Role")
-    assert role["rules"] == [
-        {"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["get", "list", "watch"]}
-    ]
-    assert not of_kind(objects, "ClusterRole", "ClusterRoleBinding")
+    reading, *scaling = role["rules"]
+    assert reading == {
+        "apiGroups": ["discovery.k8s.io"],
+        "resources": ["endpointslices"],
+        "verbs": ["get", "list", "watch"],
+    }
+    models = {
+        each["metadata"]["name"]
+        for each in of_kind(objects, "Deployment")
+        if each["metadata"]["labels"][COMPONENT] == "inference"
+    }
+    for rule in scaling:
+        assert (rule["apiGroups"], rule["resources"], rule["verbs"]) == (
+            ["apps"],
+            ["deployments/scale"],
+            ["get", "patch"],
+        )
+        assert set(rule["resourceNames"]) <= models
+        assert rule["resourceNames"]
+    for each in of_kind(objects, "ClusterRoleBinding"):
+        assert each["subjects"] == [
+            {"kind": "ServiceAccount", "name": "horizontal-pod-autoscaler", "namespace": "kube-system"}
+        ]
 
 
 def test_no_secret_is_in_the_environment_of_a_pod(objects: list[Manifest]) -> None:

@@ -1,7 +1,8 @@
-"""What runs in the client's pod, with the official SDK: `chat MODEL`, `stream MODEL`, `load MODEL STREAMS`.
+"""What runs in the client's pod, with the official SDK: `chat`, `once` or `stream MODEL`, `load MODEL STREAMS`.
 
-`load` makes the file /tmp/started after its first stream and goes on until /tmp/stop is there. The SDK
-asks again where it does by default, before an answer has begun; a stream that breaks later is seen.
+`once` is a chat that is not asked again. `load` makes the file /tmp/started after its first stream and goes on until
+/tmp/stop is there. The SDK asks again where it does by default, before an answer has begun; a stream that breaks later
+is seen.
 """
 
 import json
@@ -25,6 +26,11 @@ def chat(client: openai.OpenAI, model: str) -> dict[str, object]:
         "finish": answer.choices[0].finish_reason,
         "tokens": usage.completion_tokens,
     }
+
+
+def once(client: openai.OpenAI, model: str) -> dict[str, object]:
+    """One whole answer at the first attempt, or an error."""
+    return chat(client.with_options(max_retries=0), model)
 
 
 def stream(client: openai.OpenAI, model: str) -> dict[str, object]:
@@ -70,7 +76,7 @@ def main() -> None:
     """Do what the arguments say, print it as JSON."""
     client = openai.OpenAI(timeout=120)
     what, model, *more = sys.argv[1:]
-    doing = {"chat": chat, "stream": stream, "load": lambda c, m: load(c, m, int(more[0]))}[what]
+    doing = {"chat": chat, "once": once, "stream": stream, "load": lambda c, m: load(c, m, int(more[0]))}[what]
     print(json.dumps(doing(client, model)))
 
 

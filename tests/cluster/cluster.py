@@ -16,11 +16,14 @@ from typing import Any
 import yaml
 
 from tests.charts.conftest import environment
+from tests.cluster.helm import helm
 
 NAMESPACE, RELEASE, CLIENT = "capstan-test", "capstan", "client"
 PATIENCE_S = int(os.environ.get("CAPSTAN_TEST_PATIENCE_S", "600"))
 SIMULATED = os.environ.get("CAPSTAN_TEST_ENGINE") == "simulator"
 MODEL = "capstan-demo"
+ELASTIC = "capstan-elastic"
+IDLE_S = 60
 
 
 @dataclass
@@ -56,16 +59,39 @@ def values(**changes: Any) -> dict[str, Any]:
     return made
 
 
+def with_elastic_model() -> dict[str, Any]:
+    """Changes of the shared values: a second, simulated model that scales by its demand and sleeps without any."""
+    elastic = {
+        "name": ELASTIC,
+        "engine": "simulator",
+        "gpus": 0,
+        "image": {"repository": "capstan-services"},
+        "settings": {"sim_answer_tokens": 200, "sim_tokens_per_s": 20, "max_running": 8},
+        "graceSeconds": 30,
+        "shmSize": "64Mi",
+        "cache": {"kind": "none", "size": "64Mi"},
+        "resources": {"requests": {"cpu": "20m", "memory": "96Mi"}, "limits": {"memory": "512Mi"}},
+        # Some streams of 64 tokens are a small share of what a replica can do, so that few clients suffice.
+        "autoscaling": {
+            "enabled": True,
+            "minReplicas": 0,
+            "maxReplicas": 3,
+            "target": "0.03",
+            "scaleDownSeconds": 15,
+            "idleSeconds": IDLE_S,
+        },
+    }
+    return {"models": [*values()["global"]["models"], elastic], "autoscaling": {"metrics": "builtin"}}
+
+
 class Cluster:
     """One release in one namespace."""
 
     def __init__(self, kubeconfig: Path, chart: Path, times: Times) -> None:
-        from helm_python import Config
-
         self.times = times
         self.chart = chart
         self._kubeconfig = kubeconfig
-        self._helm = Config(kubeconfig_path=kubeconfig, namespace=NAMESPACE)
+        self._helm = helm(kubeconfig, NAMESPACE, RELEASE, PATIENCE_S)
         self.api_key = ""
 
     def kubectl(self, *arguments: str, said: str | None = None, check: bool = True) -> str:
@@ -80,33 +106,52 @@ class Cluster:
         found: list[dict[str, Any]] = json.loads(self.kubectl("get", kind, "-o", "json"))["items"]
         return found
 
-    def install(self, **changes: Any) -> None:
-        """Install and wait until everything is ready."""
-        self._helm.install(
-            self.chart, RELEASE, values(**changes), namespace=NAMESPACE, wait="legacy", timeout=PATIENCE_S,
-            create_namespace=True,
-        )  # fmt: skip
+    def install(self, chart: Path | None = None, **changes: Any) -> None:
+        """Install `chart` (unset: this tree's) and wait until everything is ready."""
+        self._helm.install(chart or self.chart, values(**changes))
 
     def upgrade(self, **changes: Any) -> None:
         """Upgrade and wait until everything is ready."""
-        self._helm.upgrade(
-            self.chart, RELEASE, values(**changes), namespace=NAMESPACE, wait="legacy", timeout=PATIENCE_S
-        )
+        self._helm.upgrade(self.chart, values(**changes))
 
     def roll_back(self, revision: int) -> None:
         """Go back to a revision and wait until everything is ready."""
-        self._helm.rollback(RELEASE, version=revision, wait="legacy", timeout=PATIENCE_S)
+        self._helm.roll_back(revision)
 
     def helm_test(self) -> str:
         """Run the chart's own tests; answer their logs."""
-        return str(self._helm.test(RELEASE, timeout=PATIENCE_S, logs=True).get("logs", ""))
+        return self._helm.test()
 
     def uninstall(self) -> None:
         """Remove the release and wait until its pods are gone."""
-        self._helm.uninstall(RELEASE, wait="legacy", timeout=PATIENCE_S)
+        self._helm.uninstall()
         self.kubectl(
             "wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/instance={RELEASE}", f"--timeout={PATIENCE_S}s"
         )
+
+    def first_key(self) -> dict[str, Any]:
+        """Make the first organisation, or learn that it is there; answer what was said."""
+        said: dict[str, Any] = json.loads(
+            self.kubectl("exec", f"deploy/{RELEASE}-auth", "--", "python3", "-m", "services.auth", "bootstrap")
+        )
+        return said
+
+    def replicas(self, deployment: str) -> tuple[int, int]:
+        """Answer how many pods a Deployment shall have, and how many are ready."""
+        found = json.loads(self.kubectl("get", "deployment", deployment, "-o", "json"))
+        return found["spec"]["replicas"], found["status"].get("readyReplicas", 0)
+
+    def until(self, deployment: str, count: int) -> None:
+        """Wait until a Deployment shall have `count` pods and has them."""
+        end = time.monotonic() + PATIENCE_S
+        while (now := self.replicas(deployment)) != (count, count):
+            assert time.monotonic() < end, f"{deployment} has {now[1]} of {now[0]} pods, not {count}"
+            time.sleep(0.5)
+
+    def may(self, account: str, *what: str) -> bool:
+        """Say whether a service account of the release may do what `kubectl auth can-i` understands."""
+        line = ("auth", "can-i", *what, "--as", f"system:serviceaccount:{NAMESPACE}:{account}")
+        return self.kubectl(*line, check=False).strip() == "yes"
 
     def clear(self) -> None:
         """Remove the namespace and everything in it, and wait until it is gone."""
@@ -165,13 +210,13 @@ class Cluster:
         return json.loads(done.stdout)
 
     @contextmanager
-    def under_load(self, streams: int) -> Iterator[list[dict[str, Any]]]:
+    def under_load(self, streams: int, model: str = MODEL) -> Iterator[list[dict[str, Any]]]:
         """Keep `streams` streams open one after another while the block runs; then the list has what became of each."""
         program = Path(__file__).with_name("client.py").read_text()
         results: list[dict[str, Any]] = []
         self.kubectl("exec", CLIENT, "--", "rm", "-f", "/tmp/started", "/tmp/stop")
         with subprocess.Popen(
-            self.client_command("load", MODEL, str(streams)),
+            self.client_command("load", model, str(streams)),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
             assert process.stdin is not None

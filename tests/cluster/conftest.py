@@ -2,7 +2,10 @@
 
 The images have to be in it: `make images` builds them, and how they get into a cluster is the cluster's business.
 `CAPSTAN_TEST_REGISTRY` is the registry part of their names, `CAPSTAN_TEST_ENGINE=simulator` does without vLLM, and
-`CAPSTAN_TEST_PATIENCE_S` (default 600) is how long anything may take.
+`CAPSTAN_TEST_PATIENCE_S` (default 600) is how long anything may take. `CAPSTAN_TEST_HELM` is a helm command to use
+instead of Helm 4's library. `CAPSTAN_TEST_PREVIOUS_CHART` is the chart of an earlier release, to upgrade from:
+
+    git worktree add /tmp/earlier COMMIT && (cd /tmp/earlier && python -m tools.charts assemble build/chart)
 """
 
 from __future__ import annotations
@@ -41,7 +44,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory, times: Times) -> Iterator[
     kubeconfig = os.environ.get("CAPSTAN_TEST_KUBECONFIG")
     if not kubeconfig:
         pytest.skip("CAPSTAN_TEST_KUBECONFIG names no cluster")
-    pytest.importorskip("helm_python", reason="helm-python-sdk is not installed: `make test` installs it")
     made = Cluster(Path(kubeconfig), assemble(tmp_path_factory.mktemp("chart") / "capstan"), times)
     made.clear()
     yield made

@@ -5,7 +5,17 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.cluster.cluster import CLIENT, MODEL, NAMESPACE, RELEASE, SIMULATED, Cluster
+from tests.cluster.cluster import (
+    CLIENT,
+    ELASTIC,
+    IDLE_S,
+    MODEL,
+    NAMESPACE,
+    RELEASE,
+    SIMULATED,
+    Cluster,
+    with_elastic_model,
+)
 
 SERVICES = ("auth", "billing", "jobs", "moderation", "ratelimit", "router")
 REACH = """\
@@ -40,7 +50,6 @@ import os, pathlib
 token = pathlib.Path("/var/run/secrets/kubernetes.io")
 print(os.getuid(), token.exists(), os.access("/opt/capstan/app", os.W_OK))
 """
-UNPRIVILEGED = ["65532", "False", "False"]
 SCHEMAS = """\
 import asyncio, asyncpg, pathlib
 async def main():
@@ -49,6 +58,7 @@ async def main():
         print(row["nspname"])
 asyncio.run(main())
 """
+SCALED = f"{RELEASE}-model-{ELASTIC}"
 LOSS = "DROP SCHEMA auth CASCADE"
 
 
@@ -99,11 +109,10 @@ def test_migrations_ran_and_left_nothing(cluster: Cluster) -> None:
 
 
 def test_the_first_key_is_made_once(cluster: Cluster) -> None:
-    line = ("exec", f"deploy/{RELEASE}-auth", "--", "python3", "-m", "services.auth", "bootstrap")
     with cluster.times.of("first key"):
-        made = json.loads(cluster.kubectl(*line))
+        made = cluster.first_key()
     assert made["api_key"].startswith("sk-proj-")
-    assert json.loads(cluster.kubectl(*line)) == {"exists": True}
+    assert cluster.first_key() == {"exists": True}
     cluster.api_key = made["api_key"]
     cluster.start_client()
 
@@ -161,11 +170,13 @@ def test_grpc_is_only_for_who_shows_a_certificate(cluster: Cluster) -> None:
     assert not {"1"} & set(said[1:])
 
 
-def test_no_pod_has_a_token_or_runs_as_root_or_writes_to_its_root(cluster: Cluster) -> None:
+def test_no_pod_runs_as_root_or_writes_to_its_root_and_only_the_router_has_a_token(cluster: Cluster) -> None:
     for each in cluster.get("pods"):
-        name = each["metadata"]["name"]
+        name, labels = each["metadata"]["name"], each["metadata"]["labels"]
         if name != CLIENT:
-            assert cluster.kubectl("exec", name, "--", "python3", "-c", STANDING).split() == UNPRIVILEGED, name
+            token = str(labels["app.kubernetes.io/component"] == "router")
+            user, has_token, writes = cluster.kubectl("exec", name, "--", "python3", "-c", STANDING).split()
+            assert (user, has_token, writes) == ("65532", token, "False"), name
 
 
 def test_a_rolling_restart_of_everything_breaks_no_stream(cluster: Cluster) -> None:
@@ -201,6 +212,54 @@ def test_an_upgrade_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) 
     assert secrets(cluster) == before
     assert results
     assert broken(results) == []
+
+
+def test_a_model_scales_with_its_demand_and_back_to_one(cluster: Cluster) -> None:
+    cluster.upgrade(**with_elastic_model())
+    with cluster.times.of("one replica to three under ten streams"):
+        cluster.client("chat", ELASTIC)  # so that it does not fall asleep just now
+        with cluster.under_load(10, ELASTIC) as results:
+            cluster.until(SCALED, 3)
+    assert broken(results) == []
+    with cluster.times.of("three replicas to one after the streams"):
+        cluster.until(SCALED, 1)
+
+
+def test_a_model_that_nobody_uses_falls_asleep(cluster: Cluster) -> None:
+    with cluster.times.of(f"one replica to none, idle after {IDLE_S} s"):
+        cluster.until(SCALED, 0)
+    cluster.kubectl("wait", "--for=delete", "pod", "-l", f"app.kubernetes.io/name=model-{ELASTIC}", "--timeout=300s")
+
+
+def test_an_upgrade_lets_a_sleeping_model_sleep(cluster: Cluster) -> None:
+    cluster.upgrade(**with_elastic_model(), logLevel="DEBUG")
+    assert cluster.replicas(SCALED) == (0, 0)
+
+
+def test_a_request_wakes_a_sleeping_model_and_is_answered(cluster: Cluster) -> None:
+    with cluster.times.of("a request to a sleeping model, until its answer") as said:
+        answer = cluster.client("once", ELASTIC)
+        said.append(f"{answer['tokens']} tokens, one attempt")
+    assert answer["finish"] in ("stop", "length")
+    assert cluster.replicas(SCALED) == (1, 1)
+
+
+def test_the_router_may_scale_the_model_that_sleeps_and_nothing_else(cluster: Cluster) -> None:
+    def may(*what: str) -> bool:
+        return cluster.may(f"{RELEASE}-router", *what)
+
+    scale = "--subresource=scale"
+    for verb in ("get", "patch"):
+        assert may(verb, f"deployments/{SCALED}", scale)
+        for other in (f"{RELEASE}-model-{MODEL}", f"{RELEASE}-gateway", f"{RELEASE}-auth"):
+            assert not may(verb, f"deployments/{other}", scale), other
+        assert not may(verb, f"deployments/{SCALED}")
+        assert not may(verb, f"deployments/{SCALED}", scale, "--namespace", "default")
+    for verb in ("update", "delete"):
+        assert not may(verb, f"deployments/{SCALED}", scale)
+    assert may("watch", "endpointslices.discovery.k8s.io")
+    for what in (("list", "secrets"), ("get", "pods"), ("create", "pods"), ("list", "deployments"), ("get", "nodes")):
+        assert not may(*what), what
 
 
 def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:

@@ -20,12 +20,21 @@ CHARTS_OWN = {
     "valkey_url", "valkey_password_file",
     "auth_address", "ratelimit_address", "router_address", "moderation_address", "billing_address", "jobs_address",
     "model_name", "replicas", "replicas_file", "endpoint_slices", "endpoint_slices_namespace", "endpoint_slices_port",
-    "metrics_listen", "metrics_certificate", "metrics_key", "expected_models",
+    "metrics_listen", "metrics_certificate", "metrics_key", "expected_models", "may_sleep",
 }  # fmt: skip
 """Settings that follow from the rest of the values."""
+SOURCES = (
+    "hf://[^/]+/[^/]+",
+    "pvc://[a-z0-9.-]+(/.*)?",
+    "oci://[^\\s#@]+/[^\\s#@/:]+(:[^\\s#@/:]+|@sha256:[0-9a-f]{64})(#[^\\s/#][^\\s#]*)?",
+    "package://.+",
+    "/.+",
+)
+"""Where a model may be: on the hub, on a claim, in an image or artefact (with a tag or digest; `#folder` in it), in a
+package of the engine's image, or in a folder of it."""
 MODEL_KEYS: Schema = {
     "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._/:-]{0,95}$"},
-    "source": {"type": "string", "pattern": "^(hf://[^/]+/[^/]+|pvc://[a-z0-9.-]+(/.*)?|package://.+|/.+)$"},
+    "source": {"type": "string", "pattern": f"^({'|'.join(SOURCES)})$"},
     "engine": {"enum": ["vllm", "simulator"]},
     "runner": {"enum": ["generate", "pooling"]},
 }

@@ -29,7 +29,7 @@ app.kubernetes.io/component: {{ .name }}
 {{- end }}
 
 {{- /* What the service's chart says of itself: ports, callers, calls, stores, settings, secrets, env.
-`open` are ports for global.networkPolicy.clients, `guarded` those for whom each names in its `from`. */}}
+`open` are ports for global.networkPolicy.clients, `unguarded` for everybody, `guarded` for whom each names in `from`. */}}
 {{- define "chassis.wiring" -}}
 {{ include (printf "%s.wiring" (include "chassis.service" .)) . }}
 {{- end }}

@@ -39,6 +39,13 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
     {{- end }}
+    {{- with $wiring.unguarded }}
+    - ports:
+        {{- range . }}
+        - port: {{ . }}
+          protocol: TCP
+        {{- end }}
+    {{- end }}
     {{- /* An empty list is nobody here; Kubernetes would take it for everybody. */}}
     {{- range $wiring.guarded }}
     {{- if .from }}

@@ -12,6 +12,8 @@ spec:
   replicas: {{ .Values.replicas }}
   {{- end }}
   revisionHistoryLimit: 3
+  {{- /* A pod may take startupSeconds after its image was pulled; a rollout counts as failed later than that. */}}
+  progressDeadlineSeconds: {{ add .Values.startupSeconds 600 }}
   strategy:
     {{- toYaml (.Values.strategy | default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0))) | nindent 4 }}
   selector:

@@ -1,4 +1,5 @@
 {{- define "gateway.wiring" -}}
+{{- $patience := dict }}
 {{- $proxied := or .Values.ingress.enabled .Values.route.enabled }}
 ports:
   http: 8000
@@ -19,6 +20,15 @@ settings:
   admin_listen: 0.0.0.0:8900
   {{- end }}
   trusted_proxy_hops: {{ if kindIs "string" .Values.trustedProxyHops }}{{ ternary 1 0 $proxied }}{{ else }}{{ .Values.trustedProxyHops }}{{ end }}
+  {{- range $model := .Values.global.models }}
+  {{- if include "chassis.model.sleeps" (dict "root" $ "model" $model) | eq "yes" }}
+  {{- /* Who wakes a model waits until it is loaded. */}}
+  {{- $_ := set $patience "queue_timeout_s" 300 }}
+  {{- end }}
+  {{- end }}
+  {{- with $patience }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
   journal_path: /var/lib/capstan/journal.db
 mounts:
   - name: journal

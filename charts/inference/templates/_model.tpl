@@ -43,7 +43,7 @@ spec:
 {{- if include "inference.scaled" . | eq "yes" }}
 {{- $metrics := .Values.global.autoscaling.metrics }}
 {{- /* As the router writes a model's name in a label. */}}
-{{- $model := regexReplaceAll "[^A-Za-z0-9_.-]" (get .Values "name") "-" | trunc 63 }}
+{{- $model := regexReplaceAll "[^A-Za-z0-9_.-]" (get .Values "name") "-" | trunc 63 | trimAll "-_." }}
 {{- if eq $metrics "keda" }}
 apiVersion: keda.sh/v1alpha1
 kind: ScaledObject
@@ -58,7 +58,12 @@ spec:
   minReplicaCount: {{ .Values.autoscaling.minReplicas }}
   maxReplicaCount: {{ .Values.autoscaling.maxReplicas }}
   pollingInterval: 10
-  cooldownPeriod: {{ .Values.autoscaling.scaleDownSeconds }}
+  cooldownPeriod: {{ .Values.autoscaling.idleSeconds }}
+  advanced:
+    horizontalPodAutoscalerConfig:
+      behavior:
+        scaleDown:
+          stabilizationWindowSeconds: {{ .Values.autoscaling.scaleDownSeconds }}
   fallback:
     failureThreshold: 3
     replicas: {{ .Values.autoscaling.minReplicas | max 1 }}
@@ -82,6 +87,7 @@ spec:
     apiVersion: apps/v1
     kind: Deployment
     name: {{ include "chassis.fullname" . }}
+  {{- /* From one pod on; whether there is any is the routers' business, and this one pauses while there is none. */}}
   minReplicas: {{ .Values.autoscaling.minReplicas | max 1 }}
   maxReplicas: {{ .Values.autoscaling.maxReplicas }}
   behavior:

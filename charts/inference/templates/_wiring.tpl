@@ -2,6 +2,7 @@
 {{- $cache := "/var/cache/capstan" }}
 {{- $source := get .Values "source" | default "" }}
 {{- $claim := trimPrefix "pvc://" $source }}
+{{- $artefact := trimPrefix "oci://" $source }}
 ports: {grpc: 50051}
 callers: [gateway, router]
 {{- /* Not for a request: what the engine counted, told in the background. */}}
@@ -23,6 +24,8 @@ settings:
   download: true
   {{- else if hasPrefix "pvc://" $source }}
   model: /models{{ with regexFind "/.*" $claim }}{{ . }}{{ end }}
+  {{- else if hasPrefix "oci://" $source }}
+  model: /models{{ with regexFind "#.*" $artefact }}/{{ trimPrefix "#" . }}{{ end }}
   {{- else if $source }}
   model: {{ $source | quote }}
   {{- end }}
@@ -46,7 +49,7 @@ env:
 mounts:
   - {name: cache, mountPath: {{ $cache }}}
   - {name: shm, mountPath: /dev/shm}
-  {{- if hasPrefix "pvc://" $source }}
+  {{- if or (hasPrefix "pvc://" $source) (hasPrefix "oci://" $source) }}
   - {name: models, mountPath: /models, readOnly: true}
   {{- end }}
 volumes:
@@ -64,5 +67,17 @@ volumes:
   {{- if hasPrefix "pvc://" $source }}
   - name: models
     persistentVolumeClaim: {claimName: {{ regexFind "^[^/]+" $claim }}, readOnly: true}
+  {{- else if hasPrefix "oci://" $source }}
+  {{- include "inference.artefact" (dict "root" . "reference" (regexFind "^[^#]+" $artefact)) | nindent 2 }}
   {{- end }}
+{{- end }}
+
+{{- /* An image, or an artefact, as a volume: nothing is copied, and the node keeps it as it keeps images. root, reference. */}}
+{{- define "inference.artefact" -}}
+{{- $version := .root.Capabilities.KubeVersion.Version }}
+{{- if semverCompare "<1.33-0" $version }}
+{{- fail (printf "global.models: oci:// sources need Kubernetes 1.35, or 1.33 with the feature gate ImageVolume; this is %s" $version) }}
+{{- end -}}
+- name: models
+  image: {reference: {{ .reference | quote }}, pullPolicy: IfNotPresent}
 {{- end }}

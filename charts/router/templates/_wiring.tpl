@@ -1,5 +1,6 @@
 {{- define "router.wiring" -}}
 {{- $builtin := eq .Values.global.autoscaling.metrics "builtin" }}
+{{- $sleepers := include "chassis.models.sleepers" . | fromJson }}
 ports:
   grpc: 50051
   {{- if $builtin }}
@@ -7,7 +8,7 @@ ports:
   {{- end }}
 {{- if $builtin }}
 {{- /* The API server asks, from a node, which no selector names. */}}
-open: [6443]
+unguarded: [6443]
 {{- end }}
 callers: [gateway]
 calls: [inference]
@@ -16,6 +17,16 @@ rules:
   - apiGroups: [discovery.k8s.io]
     resources: [endpointslices]
     verbs: [get, list, watch]
+  {{- if $sleepers }}
+  {{- $deployments := list }}
+  {{- range $sleepers }}
+  {{- $deployments = append $deployments .deployment }}
+  {{- end }}
+  - apiGroups: [apps]
+    resources: [deployments/scale]
+    resourceNames: {{ sortAlpha $deployments | toJson }}
+    verbs: [get, patch]
+  {{- end }}
 settings:
   {{- if $builtin }}
   metrics_listen: 0.0.0.0:6443
@@ -30,4 +41,7 @@ settings:
   {{- $_ := set $expected $model.name (ternary "embed" "generate" (eq (get $model "runner" | default "generate") "pooling")) }}
   {{- end }}
   expected_models: {{ $expected | toJson }}
+  {{- with $sleepers }}
+  may_sleep: {{ toJson . }}
+  {{- end }}
 {{- end }}

@@ -395,6 +395,37 @@ async def test_the_load_is_told_at_once_and_when_it_changes() -> None:
         gateway.call.cancel()
 
 
+async def test_a_replica_tells_how_long_it_has_had_nothing_to_do() -> None:
+    slow, clock = FAST.model_copy(update={"sim_tokens_per_s": 0.001}), ManualClock()
+    async with service(slow, clock) as it, stub_of(it) as stub:
+        await clock.advance(50)
+        assert (await load_of(stub)).idle_for.seconds == 50
+        gateway = await Gateway(stub).open()
+        await gateway.start(1)
+        await gateway.delta()
+        assert (await load_of(stub)).idle_for.ToNanoseconds() == 0
+        await clock.advance(20)
+        assert (await load_of(stub)).idle_for.ToSeconds() == 0  # it is still at it
+        gateway.call.cancel()
+        async with asyncio.timeout(10):
+            while (await load_of(stub)).running_count:
+                pass
+        await clock.advance(30)
+        assert 29 <= (await load_of(stub)).idle_for.seconds <= 30
+
+
+async def test_vectors_and_counted_tokens_are_something_to_do() -> None:
+    clock = ManualClock()
+    async with service(FAST.model_copy(update={"runner": "pooling"}), clock) as it, stub_of(it) as stub:
+        await clock.advance(50)
+        await stub.Embed(pb.EmbedRequest(request_id="req_1", inputs=[pb.EmbedInput(text="x")]))
+        assert (await load_of(stub)).idle_for.seconds == 0
+        await clock.advance(50)
+        with contextlib.suppress(grpc.aio.AioRpcError):  # a model for vectors counts nothing; that somebody asks counts
+            await stub.CountTokens(pb.CountTokensRequest(chat=pb.ChatPrompt()))
+        assert (await load_of(stub)).idle_for.seconds == 0
+
+
 async def test_an_interval_out_of_range_is_refused(stub: inference_pb2_grpc.InferenceServiceStub) -> None:
     request = pb.WatchLoadRequest()
     request.max_interval.FromMilliseconds(1)

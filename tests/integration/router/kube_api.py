@@ -1,24 +1,36 @@
-"""A Kubernetes API server as far as discovery asks one: it lists and watches EndpointSlices, as JSON over HTTP."""
+"""A Kubernetes API server as far as a router asks one, as JSON over HTTP.
+
+It lists and watches EndpointSlices, and reads and patches the scale of Deployments.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 PATH = "/apis/discovery.k8s.io/v1/namespaces/models/endpointslices"
+SCALE = re.compile(r"/apis/apps/v1/namespaces/models/deployments/([^/]+)/scale")
 
 
 class KubeApi:
-    """Knobs: `put`, `delete`, `end_watches` (as a real one does now and then), `expire` (410 to the next watch)."""
+    """Knobs: `put`, `delete`, `end_watches` (as a real one does now and then), `expire` (410 to the next watch).
+
+    `wanted` are the pods that each Deployment shall have and, here, has; `scalings` are the changes to them, and
+    `forbidden` those that nobody may touch.
+    """
 
     def __init__(self) -> None:
         self.slices: dict[str, dict[str, Any]] = {}
         self.asked: list[dict[str, list[str]]] = []
         self.expire = False
+        self.wanted: dict[str, int] = {}
+        self.scalings: list[tuple[str, int]] = []
+        self.forbidden: set[str] = set()
         self._version = 10
         self._events: list[tuple[int, str, dict[str, Any]]] = []
         self._changed = asyncio.Condition()
@@ -65,8 +77,14 @@ class KubeApi:
         try:
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
                 while True:
-                    target = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
+                    head = (await reader.readuntil(b"\r\n\r\n")).decode()
+                    method, target = head.split()[:2]
+                    length = re.search(r"content-length: *(\d+)", head, re.IGNORECASE)
+                    sent = json.loads(await reader.readexactly(int(length[1]))) if length else None
                     query = parse_qs(urlsplit(target).query)
+                    if scaled := SCALE.fullmatch(urlsplit(target).path):
+                        await self._whole(writer, *self._scale(method, scaled[1], sent, head))
+                        continue
                     self.asked.append(query)
                     if urlsplit(target).path != PATH:
                         await self._whole(writer, 404, {"kind": "Status", "code": 404})
@@ -78,6 +96,29 @@ class KubeApi:
         finally:
             writer.close()
             self._tasks.discard(task)
+
+    def _scale(self, method: str, name: str, sent: Any, head: str) -> tuple[int, dict[str, Any]]:
+        if name not in self.wanted or name in self.forbidden:
+            code = 403 if name in self.forbidden else 404
+            return code, {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}
+        if method == "PATCH":
+            if "application/merge-patch+json" not in head:
+                return 415, {"kind": "Status", "code": 415}
+            if sent["metadata"]["resourceVersion"] != self._version_of(name):
+                return 409, {"kind": "Status", "code": 409, "reason": "Conflict"}
+            self.wanted[name] = sent["spec"]["replicas"]
+            self.scalings.append((name, self.wanted[name]))
+        count = self.wanted[name]
+        return 200, {
+            "kind": "Scale",
+            "apiVersion": "autoscaling/v1",
+            "metadata": {"name": name, "namespace": "models", "resourceVersion": self._version_of(name)},
+            "spec": {"replicas": count} if count else {},  # zero is left out
+            "status": {"replicas": count},
+        }
+
+    def _version_of(self, name: str) -> str:
+        return str(sum(each == name for each, _ in self.scalings) + 1)
 
     async def _whole(self, writer: asyncio.StreamWriter, status: int, body: dict[str, Any]) -> None:
         raw = json.dumps(body).encode()

@@ -28,13 +28,15 @@ class ScriptedReplica(inference_pb2_grpc.InferenceServiceServicer):
         self._hung_up = False
         self._version = 0
 
-    async def say(self, *, stalled_s: float | None = None, **changes: Any) -> None:
+    async def say(self, *, stalled_s: float | None = None, idle_s: float | None = None, **changes: Any) -> None:
         """Report a changed load to whoever listens."""
         async with self._changed:
             for name, value in changes.items():
                 setattr(self._load, name, value)
             if stalled_s is not None:
                 self._load.stalled_for.CopyFrom(Duration(seconds=round(stalled_s)))
+            if idle_s is not None:
+                self._load.idle_for.CopyFrom(Duration(seconds=round(idle_s)))
             self._version += 1
             self._changed.notify_all()
 

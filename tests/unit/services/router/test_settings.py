@@ -52,6 +52,8 @@ def test_replicas_are_read_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path
         {"ejection_pause_s": "60"},
         {"stale_after_s": "0"},
         {"stale_after": "5"},
+        {"may_sleep": '{"chat": {"deployment": "model-chat"}}'},
+        {"may_sleep": '{"chat": {"idle_s": 60}}', "endpoint_slices": "app=x"},
     ],
 )
 def test_a_mistake_is_said_at_the_start(monkeypatch: pytest.MonkeyPatch, wrong: dict[str, str]) -> None:

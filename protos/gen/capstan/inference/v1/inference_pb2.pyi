@@ -1060,6 +1060,7 @@ class WatchLoadResponse(_message.Message):
     STALLED_FOR_FIELD_NUMBER: _builtins.int
     ADAPTERS_FIELD_NUMBER: _builtins.int
     MAX_RUNNING_COUNT_FIELD_NUMBER: _builtins.int
+    IDLE_FOR_FIELD_NUMBER: _builtins.int
     running_count: _builtins.int
     """Requests in the engine's batch."""
     waiting_count: _builtins.int
@@ -1084,6 +1085,12 @@ class WatchLoadResponse(_message.Message):
     def adapters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of loaded adapters."""
 
+    @_builtins.property
+    def idle_for(self) -> _duration_pb2.Duration:
+        """Time since it last had a request of any kind, or since it was ready; zero while it has one. Unset: it does not tell,
+        and nobody may take it for unused.
+        """
+
     def __init__(
         self,
         *,
@@ -1097,10 +1104,11 @@ class WatchLoadResponse(_message.Message):
         stalled_for: _duration_pb2.Duration | None = ...,
         adapters: _abc.Iterable[_builtins.str] | None = ...,
         max_running_count: _builtins.int = ...,
+        idle_for: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["stalled_for", b"stalled_for"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["idle_for", b"idle_for", "stalled_for", b"stalled_for"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting", b"accepting", "adapters", b"adapters", "generated_tokens", b"generated_tokens", "kv_usage", b"kv_usage", "max_running_count", b"max_running_count", "prefix_hit_tokens", b"prefix_hit_tokens", "prefix_query_tokens", b"prefix_query_tokens", "running_count", b"running_count", "stalled_for", b"stalled_for", "waiting_count", b"waiting_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepting", b"accepting", "adapters", b"adapters", "generated_tokens", b"generated_tokens", "idle_for", b"idle_for", "kv_usage", b"kv_usage", "max_running_count", b"max_running_count", "prefix_hit_tokens", b"prefix_hit_tokens", "prefix_query_tokens", b"prefix_query_tokens", "running_count", b"running_count", "stalled_for", b"stalled_for", "waiting_count", b"waiting_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
