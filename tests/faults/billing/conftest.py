@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from chassis.rpc_client import call, connect
 from tests.contract.suite import Suite, until
 from tests.faults.billing.driver import Driver, Seen
 from tests.stack import running_stack
+
+LONG = bool(os.environ.get("CAPSTAN_LONG_FAULTS"))
+SEEDS = [20261123 + number for number in range(5 if LONG else 1)]
+"""Of what clients ask for. A failure replays with its test's name, which has the seed."""
 
 TOKENS_PER_S = 40
 GRACE_S = 60.0
@@ -72,9 +77,9 @@ class Books:
         self.verify()
         return events
 
-    def verify(self) -> None:
-        """See the books be sound, once engines and gateways have both told everything."""
-        self.suite.sound_books()
+    def verify(self) -> str:
+        """See the books be sound, once engines and gateways have both told everything; answer what was printed."""
+        return self.suite.sound_books()
 
     def budgets(self, name: str, **fields: Any) -> Any:
         """Call BudgetService."""
