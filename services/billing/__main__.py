@@ -1,15 +1,23 @@
-"""Run billing: `python -m services.billing [serve|check|migrate|reprocess|verify|invoice]`."""
+"""Run billing: `python -m services.billing [serve|check|migrate|reprocess|verify|invoice|credit|terms]`."""
 
 import sys
 
 from chassis.run import main
 from chassis.settings import load
-from services.billing import invoice_command
+from services.billing import account_command, invoice_command, verify_command
 from services.billing.app import build
-from services.billing.commands import migrate, reprocess, verify
+from services.billing.commands import migrate, reprocess
 from services.billing.settings import Settings
 
+COMMANDS = {
+    "invoice": invoice_command.main,
+    "verify": verify_command.main,
+    "credit": account_command.credit,
+    "terms": account_command.terms,
+}
+"""Those that take arguments."""
+
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["invoice"]:
-        raise SystemExit(invoice_command.main(sys.argv[2:], load(Settings)))
-    main("billing", Settings, build, {"migrate": migrate, "reprocess": reprocess, "verify": verify})
+    if sys.argv[1:] and (command := COMMANDS.get(sys.argv[1])):
+        raise SystemExit(command(sys.argv[2:], load(Settings)))
+    main("billing", Settings, build, {"migrate": migrate, "reprocess": reprocess})

@@ -46,6 +46,10 @@ class BudgetServicer(budgets_pb2_grpc.BudgetServiceServicer):
                     budgets=[_budget(budget) for budget in standing.budgets(period)],
                     prepaid=standing.prepaid,
                     max_exposure_nanousd=standing.max_exposure_nanousd,
+                    recovered=[
+                        budgets_pb2.RecoveredRequest(request_id=request_id, token_count=tokens)
+                        for request_id, tokens in standing.recovered
+                    ],
                 )
                 for standing in await self._store.standings(asked)
             ]

@@ -9,7 +9,8 @@ select asked.organization_id, asked.project_id, whole.hard_nanousd as whole_hard
     coalesce(terms.prepaid, false) as prepaid,
     (select coalesce(sum(amount_nanousd), 0)::bigint from billing.credit_grants as given
         where given.organization_id = asked.organization_id) as granted,
-    coalesce(account.receivable_nanousd, 0) as used, terms.max_exposure_nanousd
+    coalesce(account.receivable_nanousd, 0) as used, terms.max_exposure_nanousd, lately.recovered_ids,
+    lately.recovered_tokens
 from unnest($1::text[], $2::text[]) with ordinality as asked(organization_id, project_id, place)
     left join billing.spend_limits as whole on (whole.organization_id, whole.project_id) = (asked.organization_id, '')
     left join billing.spend_limits as part
@@ -21,6 +22,14 @@ from unnest($1::text[], $2::text[]) with ordinality as asked(organization_id, pr
             = (asked.organization_id, asked.project_id, $3) and asked.project_id <> ''
     left join billing.payment_terms as terms on terms.organization_id = asked.organization_id
     left join billing.accounts as account on account.organization_id = asked.organization_id
+    cross join lateral (
+        select coalesce(array_agg(request_id), '{}') as recovered_ids,
+            coalesce(array_agg(tokens), '{}') as recovered_tokens from (
+            select request_id, prompt_tokens + completion_tokens as tokens from billing.usage_events as event
+            where event.outcome = 'recovered' and event.organization_id = asked.organization_id
+                and event.project_id = asked.project_id and event.received_time > now() - interval '1 hour'
+            order by received_time desc limit 1000) as latest
+    ) as lately
 order by asked.place
 """
 

@@ -55,6 +55,7 @@ class BudgetStore:
                 row["granted"],
                 row["used"],
                 DEFAULT_EXPOSURE_NANOUSD if row["max_exposure_nanousd"] is None else row["max_exposure_nanousd"],
+                tuple(zip(row["recovered_ids"], row["recovered_tokens"], strict=True)),
             )
             for row in rows
         ]

@@ -66,6 +66,8 @@ class Standing:
     used: int
     """Ever."""
     max_exposure_nanousd: int
+    recovered: tuple[tuple[str, int], ...] = ()
+    """The project's requests that were lately settled for a dead gateway, and their tokens."""
 
     def budgets(self, period: str) -> Iterator[Budget]:
         """Yield what binds the project's requests in `period`."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from chassis import postgres
 from chassis.tenancy import Tenancy
 from services.billing import verify as books
+from services.billing.evidence import Evidence
 from services.billing.finding import table
 from services.billing.price_file import parse
 from services.billing.price_store import publish
@@ -52,19 +53,18 @@ async def reprocess(settings: Settings) -> int:
     return 1 if parked else 0
 
 
-async def verify(settings: Settings) -> int:
-    """Check the invariants of the books and print them; 1 when one is violated."""
+async def verify(settings: Settings, beside: Evidence | None = None) -> int:
+    """Check the invariants of the books, with what is known `beside` them, and print them; 1 when one is violated."""
     async with postgres.pool(
         settings.database(),
         application_name="verify billing",
         max_size=1,
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
-        findings = await books.check(
-            Tenancy(pool, "billing"), datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s)
-        )
+        told_until = datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s)
+        findings = await books.check(Tenancy(pool, "billing"), told_until, beside or Evidence())
     _say(table(findings))
-    return 0 if all(finding.holds for finding in findings) else 1
+    return 1 if any(finding.holds is False for finding in findings) else 0
 
 
 def _say(text: str) -> None:

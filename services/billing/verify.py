@@ -1,6 +1,7 @@
 """The books, checked: every sum recomputed from the rows below it, every amount from its event.
 
-Reads one snapshot, so it can run while events come in, and changes nothing.
+Reads one snapshot, so it can run while events come in, and changes nothing. What PostgreSQL alone cannot tell is
+checked where somebody brings it along (`evidence`).
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ from typing import Any
 from chassis.postgres import Connection
 from chassis.tenancy import Tenancy
 from services.billing.events import Endpoint, Outcome, UsageEvent
+from services.billing.evidence import Evidence
 from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
 from services.billing.reaches import VERIFY
 from services.billing.verify_budgets import budgets_hold
 from services.billing.verify_invoices import invoices_add_up
+from services.billing.verify_journals import journals_move
+from services.billing.verify_meters import meters_agree
 from services.billing.verify_reports import rollups_agree
+from services.billing.verify_told import clients_were_told
 from services.billing.verify_witness import witnesses_agree
 
 APPEND_ONLY = (
@@ -101,11 +106,12 @@ select count(*) as parked, min(parked_time) as oldest from billing.dead_letters 
 """
 
 
-async def check(tenancy: Tenancy, told_until: datetime) -> list[Finding]:
-    """Check all invariants on one snapshot. Raises `CapstanError` when PostgreSQL is away.
+async def check(tenancy: Tenancy, told_until: datetime, beside: Evidence) -> list[Finding]:
+    """Check all invariants, those of the database on one snapshot. Raises `CapstanError` when PostgreSQL is away.
 
     What engines told of after `told_until` may still be on its way from the gateways.
     """
+    meters = await meters_agree(tenancy, beside.meters)
     async with tenancy.entered("", VERIFY, snapshot=True) as connection:
         return [
             await _legs_sum_to_zero(connection),
@@ -118,6 +124,9 @@ async def check(tenancy: Tenancy, told_until: datetime) -> list[Finding]:
             *await witnesses_agree(connection, told_until),
             await _append_only(connection),
             await _nothing_parked(connection),
+            *meters,
+            journals_move(beside.journals),
+            await clients_were_told(connection, beside.told),
         ]
 
 

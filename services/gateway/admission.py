@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
-from chassis.outbox import Outbox
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.journal import Journal
@@ -24,10 +23,12 @@ from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
-from services.gateway.peers.router import Kind, Placer
+from services.gateway.peers.router import Placer
+from services.gateway.settlements import Settlements
 from services.gateway.spending import Quote, Size, Spending
 from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
+from services.gateway.work import Work
 
 CLIENT_GONE = "the client is gone"
 """With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
@@ -50,32 +51,6 @@ REFUSALS = frozenset(
         Reason.OBJECT_NOT_FOUND,
     }
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a request wants, in the terms of admission."""
-
-    endpoint: Endpoint
-    kind: Kind
-    model: str
-    """As the client named it."""
-    prompt_tokens: int
-    """Estimated."""
-    completion_tokens: int
-    """Estimated, over all choices."""
-    texts: Callable[[], Sequence[str]]
-    """What moderation would read; called only when the policy asks."""
-    batch: bool = False
-    """True when the request is part of a batch, which has its own price."""
-    service_tier: str = "default"
-    """Tier it is served in, which may have its own price."""
-    bounded: bool = True
-    """True when `completion_tokens` is the client's own maximum; False: it is a forecast."""
-    answer_count: int = 1
-    """Choices of all prompts."""
-    prompt_count: int = 1
-    """Prompts or inputs, each with a context of its own."""
 
 
 @dataclass(slots=True)
@@ -136,7 +111,7 @@ class Admission:
         spending: Spending,
         hold_s: float,
         journal: Journal,
-        settlements: Outbox[Settlement],
+        settlements: Settlements,
         clock: Clock,
         metrics: Metrics,
         log: logging.Logger,
@@ -275,7 +250,7 @@ class Admission:
         self, caller: Caller, work: Work, model: str, request_id: str, quote: Quote
     ) -> tuple[list[Meter], bool]:
         tokens = work.prompt_tokens + work.completion_tokens
-        reservation = self._limiter.reserve(request_id, caller, model, tokens, quote.budgets, self._hold_s)
+        reservation = self._reserve(caller, model, tokens, request_id, quote)
         if caller.moderation == "off":
             try:
                 return await reservation, True
@@ -299,6 +274,22 @@ class Admission:
         except BaseException:
             self._settle(request_id, caller, 0)
             raise
+
+    async def _reserve(self, caller: Caller, model: str, tokens: int, request_id: str, quote: Quote) -> list[Meter]:
+        try:
+            meters = await self._limiter.reserve(request_id, caller, model, tokens, quote.budgets, self._hold_s)
+        except RateLimited as refused:
+            if refused.error.reason is Reason.QUOTA_EXHAUSTED:
+                self._settle_recovered(caller, quote)
+            raise
+        self._settle_recovered(caller, quote)
+        return meters
+
+    def _settle_recovered(self, caller: Caller, quote: Quote) -> None:
+        """The meters know what billing posted for a dead gateway's requests, so they need not hold it as well."""
+        for one in quote.recovered:
+            self._settlements.put(Settlement(one.request_id, caller.organization_id, one.tokens))
+        self._spending.forget_recovered(quote.recovered)
 
     async def _classify(self, caller: Caller, work: Work) -> bool:
         try:
@@ -341,9 +332,11 @@ class Admission:
         amount, price = 0, grant.quote.price
         if charged and price is not None:
             amount = price.amount_nanousd(usage, batch=grant.work.batch, tier=grant.work.service_tier)
-        self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
-        await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
+        try:
+            await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
+        finally:  # after it: what is settled here and unfinished there would be settled by billing once more
+            self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
 
     async def _recorded(self, begun: UsageRecord, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         record = begun.ended(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import grpc
@@ -18,6 +18,7 @@ from services.gateway.attempts import Parts, Rules
 from services.gateway.claims import Claims
 from services.gateway.desk import Desk
 from services.gateway.estimate import CompletionForecast
+from services.gateway.exposure import Exposure, Trust
 from services.gateway.generation import Generator
 from services.gateway.http_server import http_server
 from services.gateway.journal import Journal
@@ -30,7 +31,7 @@ from services.gateway.peers.billing import Biller
 from services.gateway.peers.inference import Patience, Replicas
 from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
-from services.gateway.peers.ratelimit import Limiter, Settlement
+from services.gateway.peers.ratelimit import Limiter
 from services.gateway.peers.router import Placer, Release
 from services.gateway.peers.treasury import Treasury
 from services.gateway.reception import Door, Reception
@@ -38,18 +39,20 @@ from services.gateway.replays import Replays
 from services.gateway.retry_budget import RetryBudget
 from services.gateway.routes import routes
 from services.gateway.settings import Settings
-from services.gateway.shipper import Shipper
+from services.gateway.settlements import LINGER_S, Settlements
+from services.gateway.shipper import Receipt, Shipper
 from services.gateway.spending import Spending
+from services.gateway.usage_record import UsageRecord
 from services.gateway.wrong_keys import WrongKeys
-
-LINGER_S = 0.02
-"""How long a settlement or a release waits for others to leave with. A meter or a placement is that much late."""
 
 HOLD_SLACK_S = 120.0
 """How long after a request's deadline the money that it holds may still be settled before it is free again."""
 
 SEED_PATIENCE_S = 2.0
 """How long whoever finds ratelimit without a budget waits for this gateway's own usage to be posted."""
+
+SETTLEMENT_PATIENCE_S = 0.5
+"""How long billing waits for usage whose settlement has not arrived; then its money goes to the meters by billing."""
 
 LAST_WORDS_S = 5.0
 """How long a stopping gateway tries to deliver what its peers should still hear; the journal keeps the rest."""
@@ -72,13 +75,20 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
         treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s)
-        spending = Spending(treasury, kit.clock, capped_completion_tokens=settings.capped_completion_tokens)
+        trust = Trust(settings.journal_path.with_suffix(".trust.json"))
+        spending = Spending(treasury, kit.clock, trust, capped_completion_tokens=settings.capped_completion_tokens)
         stack.push_async_callback(spending.close)
         replicas = Replicas(kit.instance, kit.log, kit.connect)
         stack.push_async_callback(replicas.close)
 
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
-        shipper = Shipper(journal, biller.ingest, clock=kit.clock, jitter=random.random, log=kit.log)
+
+        async def ship(records: Sequence[UsageRecord]) -> list[Receipt]:
+            patience_s = 0.0 if limiter.is_away else SETTLEMENT_PATIENCE_S
+            await settlements.told([record.request_id for record in records], patience_s)
+            return await biller.ingest(records)
+
+        shipper = Shipper(journal, ship, clock=kit.clock, jitter=random.random, log=kit.log)
         metrics.watch_journal(journal, shipper, kit.registry)
 
         async def seed(subject_id: str, period_id: str) -> int:
@@ -96,9 +106,11 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             gateway_id=kit.instance,
             timeout_s=settings.ratelimit_timeout_s,
             seed=seed,
+            exposure=Exposure(trust),
+            returned=spending.doubt,
         )
         limits.degraded.set_function(lambda: float(limiter.is_away))
-        settlements: Outbox[Settlement] = Outbox("settlements", limiter.settle, kit.clock, kit.log, linger_s=LINGER_S)
+        settlements = Settlements(limiter.settle, kit.clock, kit.log)
         releases: Outbox[Release] = Outbox("releases", placer.release, kit.clock, kit.log, linger_s=LINGER_S)
         kit.tasks.spawn("shipper", shipper.run())
         kit.tasks.spawn("settlements", settlements.run())
@@ -119,6 +131,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             metrics=metrics,
             log=kit.log,
         )
+        kit.tasks.spawn("what may be served on trust", trust.keep(kit.clock, kit.log))
         kit.tasks.spawn("checkpoints", admission.checkpoint_for_ever())
         generator = Generator(
             Parts(placer, replicas, releases, RetryBudget(settings.retry_budget, settings.retry_burst), metrics),

@@ -46,6 +46,8 @@ class Budget:
     """The most this request can cost: what it holds until it is settled."""
     soft: bool = False
     """Counted, never refusing."""
+    floor_nanousd: int = 0
+    """What billing has posted to it, as it said last."""
 
 
 class MeterId(NamedTuple):

@@ -51,6 +51,18 @@ class Journal:
         """Requests that an earlier process began and did not finish."""
         self.commit_count = 0
         """Commits so far, each of which costs one sync of the disk."""
+        self._open: dict[str, float] = {}
+        """Requests that are begun, by when, oldest first."""
+
+    @property
+    def open_count(self) -> int:
+        """Requests that were begun here and neither ended nor taken back."""
+        return len(self._open)
+
+    @property
+    def oldest_open_s(self) -> float:
+        """For how long the oldest of those runs; 0: there is none."""
+        return self._loop.time() - next(iter(self._open.values())) if self._open else 0.0
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -201,6 +213,10 @@ class _Listener:
                 journal._log.info("the usage journal can be written again")
             journal.writable = not commit.error
         for change in commit.changes:
+            if change.kind is Kind.BEGIN and not commit.error:
+                journal._open[change.request_id] = journal._loop.time()
+            elif change.kind in (Kind.FINISH, Kind.VOID):  # also after an error: it is kept and tried again
+                journal._open.pop(change.request_id, None)
             self.answered(change.done, None, refusal(commit.error) if commit.error else None)
         for change in commit.refused:
             self.answered(change.done, None, refusal("the journal is full: billing has not taken its records"))

@@ -81,6 +81,13 @@ class Metrics:
             ("shipped", "Records that billing has taken so far.", lambda: float(shipper.shipped_count)),
             ("parked", "Of those, records that billing keeps aside for a person.", lambda: float(shipper.parked_count)),
             ("failures", "Deliveries to billing that failed in a row.", lambda: float(shipper.failures_in_a_row)),
+            ("open", "Requests that were begun and neither ended nor taken back.", lambda: float(journal.open_count)),
+            ("oldest_open_seconds", "For how long the oldest of them runs; 0: none.", lambda: journal.oldest_open_s),
+            (
+                "oldest_unshipped_seconds",
+                "For how long the oldest ended record has waited for billing; 0: none.",
+                lambda: shipper.oldest_unshipped_s,
+            ),
         ):
             Gauge(f"capstan_gateway_journal_{name}", text, registry=registry).set_function(value)
 

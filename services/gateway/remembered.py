@@ -90,6 +90,11 @@ class Remembered(Generic[Key, Value]):
             self._entries.popitem(last=False)
         return value
 
+    def age(self) -> None:
+        """Give no answer again without having asked, unless the peer does not answer."""
+        for entry in self._entries.values():
+            entry.since = float("-inf")
+
     async def close(self) -> None:
         """Stop asking."""
         for task in list(self._asking.values()):

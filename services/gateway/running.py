@@ -32,6 +32,9 @@ class Held:
     """Let in; before, its reservation is on its way."""
     tokens: Callable[[], int] = field(default=lambda: 0)
     """Tokens used so far."""
+    project_id: str = ""
+    exposed_nanousd: int = 0
+    """Of its money, what was counted as served on trust."""
 
 
 class Running:

@@ -65,6 +65,12 @@ class Shipper:
         """Those among them that billing parked."""
         self.failures_in_a_row = 0
         """Calls that failed since the last that went well."""
+        self._oldest: float | None = None
+
+    @property
+    def oldest_unshipped_s(self) -> float:
+        """For how long the oldest ended record that was found waits for billing; 0: none was."""
+        return max(0.0, self._clock.now() - self._oldest) if self._oldest is not None else 0.0
 
     async def run(self) -> None:
         """Ship for as long as the gateway lives. Never returns."""
@@ -96,12 +102,14 @@ class Shipper:
 
     async def _flush(self) -> None:
         while records := await self._journal.finished(self._batch):
+            self._oldest = records[0].finish_time
             receipts = await self._send(records)
             answered = [receipt.request_id for receipt in receipts]
             await self._journal.forget(answered)
             self._count(receipts)
             if missing := {record.request_id for record in records}.difference(answered):
                 raise CapstanError(Reason.INTERNAL, f"billing said nothing about {len(missing)} records")
+        self._oldest = None
 
     def _count(self, receipts: Sequence[Receipt]) -> None:
         self.failures_in_a_row = 0

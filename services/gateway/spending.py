@@ -1,12 +1,13 @@
 """May this be spent? The budgets that a request is charged against, and what it holds of them.
 
 Whether money fits is decided in the one script that knows all that is held; here is only what it needs to know: which
-budgets there are, and the most that the request can cost. While billing is away, what it said last is believed; of whom
-it never said anything, as much is served as the default exposure allows.
+budgets there are, what billing has posted to them, and the most that the request can cost. While billing is away, what
+it said last is believed; of whom it never said anything, as much is served as it trusts.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,20 +15,21 @@ from datetime import UTC, datetime
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from services.gateway.charges import Budget
+from services.gateway.exposure import Exposure, Trust
 from services.gateway.money import UNKNOWN_PRICE, Price, most_prompt_tokens, price_of
-from services.gateway.peers.treasury import Cap, PaymentTerms, Treasury
+from services.gateway.peers.treasury import Cap, PaymentTerms, Recovered, Treasury
 from services.gateway.remembered import Remembered
 
 FRESH_S, USABLE_S = 3.0, 30.0
 PRICES_FRESH_S, PRICES_USABLE_S = 30.0, 600.0
 
-DEFAULT_EXPOSURE_NANOUSD = 5 * 10**9
-"""What an organisation of which billing never said anything may use of this gateway until it does."""
-
 LONGEST_CONTEXT = 131_072
 """Taken for a model's context while no replica has told it."""
 
 CREDIT_PERIOD = "credit"
+
+MOST_SETTLED = 10_000
+"""Recovered requests that are remembered as settled. Settling one again changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,19 @@ class Quote:
     budgets: tuple[Budget, ...] = ()
     most_completion_tokens: int | None = None
     """Of one answer, to be told to the engine; None: nothing but the client and the context bounds it."""
+    recovered: tuple[Recovered, ...] = ()
+    """Requests that `budgets` have posted already and may hold as well: to be settled once those are reserved."""
 
 
 class Spending:
     """Knows terms and prices."""
 
-    def __init__(self, treasury: Treasury, clock: Clock, *, capped_completion_tokens: int | None = None) -> None:
+    def __init__(
+        self, treasury: Treasury, clock: Clock, trust: Trust, *, capped_completion_tokens: int | None = None
+    ) -> None:
         """`capped_completion_tokens`: of an answer without a maximum of its own, where a budget binds."""
         self._treasury = treasury
+        self._trust = trust
         self._clock = clock
         self._capped_completion_tokens = capped_completion_tokens
         self._terms: Remembered[tuple[str, str], PaymentTerms] = Remembered(
@@ -75,7 +82,8 @@ class Spending:
         self._prices: Remembered[None, dict[str, Price]] = Remembered(
             lambda _: treasury.prices(), clock.monotonic, fresh_s=PRICES_FRESH_S, usable_s=PRICES_USABLE_S
         )
-        self._exposure: dict[str, int] = {}
+        self._exposure = Exposure(trust)
+        self._settled: OrderedDict[str, None] = OrderedDict()
 
     async def quote(self, organization_id: str, project_id: str, model: str, size: Size, start: float) -> Quote:
         """Say what a request that starts at `start` (unix seconds) is charged against, and how much it holds.
@@ -87,9 +95,10 @@ class Spending:
         try:
             terms = await self._terms.get((organization_id, project_id))
         except CapstanError as error:
-            self._trust(organization_id, price or UNKNOWN_PRICE, size, error)
+            self._expose(organization_id, project_id, price or UNKNOWN_PRICE, size, error)
             return Quote(price)
-        self._exposure.pop(organization_id, None)
+        self._exposure.over(organization_id)
+        self._trust.told(organization_id, project_id, terms.max_exposure_nanousd, bound=terms.bound)
         if not terms.caps:
             return Quote(price)
         if price is None:
@@ -99,6 +108,17 @@ class Spending:
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer what billing has posted to a budget. Raises `CapstanError` when it does not tell."""
         return await self._treasury.posted(subject_id, period_id)
+
+    def forget_recovered(self, recovered: Sequence[Recovered]) -> None:
+        """These need not be settled again."""
+        for one in recovered:
+            self._settled[one.request_id] = None
+            if len(self._settled) > MOST_SETTLED:
+                self._settled.popitem(last=False)
+
+    def doubt(self) -> None:
+        """Ask for everybody's terms anew: what was spent meanwhile was settled nowhere but in billing."""
+        self._terms.age()
 
     async def close(self) -> None:
         """Ask nothing more."""
@@ -125,21 +145,22 @@ class Spending:
         budgets = []
         for cap in terms.caps:
             period = cap.period_id if cap.period_id == CREDIT_PERIOD else month
-            # What billing knows and ratelimit may not: what others settled for a gateway that died.
-            if not cap.soft and cap.period_id == period and cap.posted_nanousd >= cap.cap_nanousd:
+            posted = cap.posted_nanousd if cap.period_id == period else 0
+            if not cap.soft and cap.period_id == period and posted >= cap.cap_nanousd:
                 raise _exhausted(cap)
-            budgets.append(Budget(cap.subject_id, period, cap.kind, cap.cap_nanousd, most, cap.soft))
-        return Quote(price, tuple(budgets), ceiling)
+            budgets.append(Budget(cap.subject_id, period, cap.kind, cap.cap_nanousd, most, cap.soft, posted))
+        recovered = tuple(one for one in terms.recovered if one.request_id not in self._settled)
+        return Quote(price, tuple(budgets), ceiling, recovered)
 
-    def _trust(self, organization_id: str, price: Price, size: Size, error: CapstanError) -> None:
+    def _expose(self, organization_id: str, project_id: str, price: Price, size: Size, error: CapstanError) -> None:
         """Let somebody unknown in, up to a point. Raises BUDGET_UNKNOWN beyond it."""
         likely = price.most_nanousd(
             size.prompt_tokens, size.completion_tokens, batch=size.batch, tier=size.service_tier
         )
-        exposed = self._exposure.get(organization_id, 0) + likely
-        if exposed > DEFAULT_EXPOSURE_NANOUSD:
-            raise CapstanError(Reason.BUDGET_UNKNOWN, f"billing never told what may be spent: {error}")
-        self._exposure[organization_id] = exposed
+        try:
+            self._exposure.add(organization_id, project_id, likely)
+        except CapstanError as beyond:
+            raise beyond from error
 
 
 def _exhausted(cap: Cap) -> CapstanError:

@@ -16,6 +16,8 @@ or decide what happens while Valkey is away: it answers UNAVAILABLE, and the gat
     calls       how both are written for the scripts, under which keys
     arithmetic  what the scripts compute, in exact integers: their definition
     scripts/    the same in Lua, run inside Valkey
+    audit       how all budgets stand, for whoever checks the books
+    reaper      ended holds of budgets that nobody asks about, given back
     answers     who does the work of a request with an idempotency key, and what came of it, for all gateways
     store       batches of items through the scripts
 """

@@ -11,6 +11,7 @@ from chassis.kit import Kit
 from services.ratelimit.answer_servicer import AnswerServicer
 from services.ratelimit.answers import Answers
 from services.ratelimit.metrics import Metrics
+from services.ratelimit.reaper import Reaper
 from services.ratelimit.servicer import RatelimitServicer
 from services.ratelimit.settings import Settings
 from services.ratelimit.store import Store
@@ -19,11 +20,12 @@ from services.ratelimit.store import Store
 @asynccontextmanager
 async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Connect to Valkey, which may be away, and register the servicer."""
-    password = None
-    if settings.valkey_password_file is not None:
-        password = settings.valkey_password_file.read_text(encoding="utf-8").rstrip("\n")
-    async with valkey.connect(settings.valkey_url, password=password, timeout_s=settings.valkey_timeout_s) as client:
-        servicer = RatelimitServicer(Store(client), Metrics(kit.registry, lambda: client.is_away))
+    async with valkey.connect(
+        settings.valkey_url, password=settings.password(), timeout_s=settings.valkey_timeout_s
+    ) as client:
+        metrics = Metrics(kit.registry, lambda: client.is_away)
+        kit.tasks.spawn("reaper", Reaper(client, metrics, kit.log).run(kit.clock))
+        servicer = RatelimitServicer(Store(client), metrics)
         ratelimit_pb2_grpc.add_RatelimitServiceServicer_to_server(servicer, kit.server)
         answers_pb2_grpc.add_AnswerServiceServicer_to_server(AnswerServicer(Answers(client)), kit.server)
         yield

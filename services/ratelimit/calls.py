@@ -11,6 +11,7 @@ Valkey is a cluster:
     {rl:org-1}:money:org-1:2026-11         posted and held, nano-dollars; with `:holds` behind it, the single holds
     {rl:org-1}:reservation:req_9           what of it can change, until the hold is over; a minute once settled
     {rl}:gateways                          gateways by when they were last heard of
+    {rl}:reaper                            there while somebody gives ended holds back
 """
 
 from __future__ import annotations
@@ -37,6 +38,10 @@ from services.ratelimit.meters import (
 UNKNOWN = -2
 """A budget's wait when nothing is known of it."""
 
+BUDGETS = "{rl:*}:money:*"
+"""Matches the keys of all budgets and of their holds."""
+
+_BUDGET = re.compile(r"(\{rl:([^}]+)\}:money:([^:]+):([^:]+))(?::holds)?")
 _SCOPES = {"org": "organization", "proj": "project", "key": "key"}
 
 Call = tuple[list[str], list[str | int]]
@@ -65,11 +70,18 @@ def reserve_call(reservation: Reservation) -> Call:
         seed = charge.budget.seed_nanousd if charge.budget is not None else None
         arguments += (charge.dimension.kind.value, _flags(charge), limit, charge.cap, charge.cost)
         arguments.append("" if seed is None else seed)
+        arguments.append(charge.budget.floor_nanousd if charge.budget is not None else 0)
     return keys, arguments
 
 
 def _flags(charge: Charge) -> str:
     return "r" * charge.dimension.refundable + "s" * charge.shadow + "p" * charge.count_rejected
+
+
+def budget_of(key: str) -> tuple[str, str, str, str] | None:
+    """Read the key of a budget or of its holds: the budget's key, organisation, subject, period. None: neither."""
+    match = _BUDGET.fullmatch(key)
+    return (match[1], match[2], match[3], match[4]) if match else None
 
 
 def settle_call(settlement: Settlement) -> Call:

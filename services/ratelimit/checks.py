@@ -76,6 +76,8 @@ def _check_budget(charge: Charge) -> None:
         raise _invalid("budget.kind", f"must be one of {', '.join(BUDGET_KINDS)}")
     if charge.budget.seed_nanousd is not None and not 0 <= charge.budget.seed_nanousd <= MOST_NANOUSD:
         raise _invalid("budget.seed_nanousd", f"must be 0 to {MOST_NANOUSD}")
+    if not 0 <= charge.budget.floor_nanousd <= MOST_NANOUSD:
+        raise _invalid("budget.floor_nanousd", f"must be 0 to {MOST_NANOUSD}")
 
 
 def check_settlement(settlement: Settlement) -> None:

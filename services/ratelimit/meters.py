@@ -74,6 +74,8 @@ class Budget:
     """ "credit", "organization" or "project"."""
     seed_nanousd: int | None = None
     """What is posted so far, for where nothing is known."""
+    floor_nanousd: int = 0
+    """What billing has posted at the least: the meter is raised to it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,11 @@ class Metrics:
             "Running requests whose reservation was not found any more: the store was lost.",
             registry=registry,
         )
+        self.ended_holds = Counter(
+            "capstan_ratelimit_ended_holds",
+            "Holds of money that ended without a settlement and were given back by the reaper.",
+            registry=registry,
+        )
         self.batch = Histogram(
             "capstan_ratelimit_batch_items",
             "Items per call.",

@@ -132,7 +132,7 @@ def _charge(charge: ratelimit_pb2.Charge) -> Charge:
 
 def _budget(budget: ratelimit_pb2.Budget) -> Budget:
     seed = budget.seed_nanousd if budget.HasField("seed_nanousd") else None
-    return Budget(budget.period_id, budget.kind, seed)
+    return Budget(budget.period_id, budget.kind, seed, budget.floor_nanousd)
 
 
 def _settlement(item: ratelimit_pb2.SettleItem) -> Settlement | CapstanError:

@@ -22,3 +22,9 @@ class Settings(ServiceSettings):
     valkey_timeout_s: float = 0.05
     """How long Valkey has for an answer before the call fails and the gateway uses its own meter. Above a few times the
     round trip; well below the 100 ms that the gateway waits."""
+
+    def password(self) -> str | None:
+        """Read Valkey's password, if there is one. Raises `OSError`."""
+        if self.valkey_password_file is None:
+            return None
+        return self.valkey_password_file.read_text(encoding="utf-8").rstrip("\n")

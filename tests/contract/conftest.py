@@ -3,10 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 from openai import OpenAI
 
 from tests.contract.suite import Suite
+from tests.contract.told import TellingTransport
 from tests.stack import Stack
 
 DISRUPTIVE = "disruptive"
@@ -24,8 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def suite(stack: Stack) -> Suite:
-    return Suite(stack)
+def suite(stack: Stack) -> Iterator[Suite]:
+    """The suite, whose books are sound when all tests have used and hurt it."""
+    made = Suite(stack)
+    yield made
+    made.sound_books()
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +40,16 @@ def sdk(suite: Suite) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def client(sdk: dict[str, Any]) -> Iterator[OpenAI]:
-    with OpenAI(**sdk) as made:
+def client(suite: Suite, sdk: dict[str, Any]) -> Iterator[OpenAI]:
+    with OpenAI(**sdk, http_client=httpx.Client(transport=TellingTransport(suite.told))) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def strict(sdk: dict[str, Any]) -> Iterator[OpenAI]:
+def strict(suite: Suite, sdk: dict[str, Any]) -> Iterator[OpenAI]:
     """A client that refuses answers whose types are not those of the SDK."""
-    with OpenAI(**sdk, _strict_response_validation=True) as made:
+    telling = httpx.Client(transport=TellingTransport(suite.told))
+    with OpenAI(**sdk, http_client=telling, _strict_response_validation=True) as made:
         yield made
 
 

@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
+from tests.contract.told import Told
 from tests.stack import Stack
 from tools.local.launch import ROOT, import_path
 from tools.local.layout import Layout
@@ -30,6 +32,8 @@ from tools.local.roster import DEMO_MODEL
 from tools.local.state import Phase
 
 PATIENCE_S = 60.0
+UNSEEN = re.compile(r"^I\d+ +\?", re.MULTILINE)
+"""An invariant that nobody could look at."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Suite:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self.told = Told(stack.folder.root / "told.jsonl")
         self._hosts = {False: urlsplit(stack.base_url), True: urlsplit(stack.admin_url)}
         self._host = self._hosts[False]
 
@@ -162,21 +167,32 @@ class Suite:
         return {row["request_id"]: row["outcome"] for row in rows}
 
     def verify_books(self, grace_s: float = 600.0) -> subprocess.CompletedProcess[str]:
-        """Run billing's own check of its books; what engines told of for less than `grace_s` may lack its event."""
+        """Run `capstan billing verify`, with what clients were told; what engines told of for less than `grace_s` may
+        lack its event.
+        """
+        command = ["billing", "verify", "--told", str(self.told.path), "--data-dir", str(self.stack.folder.root)]
         return subprocess.run(
-            [sys.executable, "-m", "services.billing", "verify"],
+            [sys.executable, "-m", "tools.cli", *command],
             cwd=ROOT,
-            env=dict(os.environ)
-            | {
-                "PYTHONPATH": import_path(),
-                "CAPSTAN_BILLING_DSN": self._dsn(),
-                "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s),
-            },
+            env=dict(os.environ) | {"PYTHONPATH": import_path(), "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s)},
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
             check=False,
         )
+
+    def sound_books(self, patience_s: float = 30.0) -> str:
+        """See the check pass, with every invariant looked at, once engines and gateways have told everything; answer
+        what it printed.
+        """
+        last = self.verify_books(grace_s=1.0)
+        deadline = time.monotonic() + patience_s
+        while (last.returncode or UNSEEN.search(last.stdout)) and time.monotonic() < deadline:
+            time.sleep(0.5)
+            last = self.verify_books(grace_s=1.0)
+        assert last.returncode == 0, last.stdout + last.stderr
+        assert not UNSEEN.search(last.stdout), last.stdout + last.stderr
+        return last.stdout
 
     def _dsn(self) -> str:
         return Layout(self.stack.plan, self.stack.folder).postgres.dsn()

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
-import psutil
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from capstan.usage.v1 import usage_pb2
+from tools.bench.processes import sample
 from tools.local.launch import ROOT, import_path
 from tools.local.postgres import PostgresStore
 from tools.local.stores import running
@@ -73,6 +73,11 @@ async def ship(address: str, seconds: float) -> tuple[int, float]:
         return recorded, time.monotonic() - begin
 
 
+def postmaster(folder: Path) -> int:
+    """Find the process of the PostgreSQL in `folder`, whose children serve connections."""
+    return int((folder / "pg" / "postmaster.pid").read_text().splitlines()[0])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print one line; exit status 1 when the books are not sound afterwards."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.ingest", description=__doc__)
@@ -96,15 +101,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 [*command, "serve"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
             )
             try:
+                pids = {"billing": service.pid, "postgres": postmaster(folder)}
+                before = sample(pids)
                 recorded, seconds = asyncio.run(ship(address, args.seconds))
-                used = psutil.Process(service.pid).cpu_times()
+                used = sample(pids).since(before)
             finally:
                 service.terminate()
                 service.wait(30)
-            cpu_us = 1e6 * (used.user + used.system) / max(1, recorded)
+            cpu_us = {name: 1e6 * spent / max(1, recorded) for name, spent in used.items()}
             print(
                 f"{recorded / seconds:,.0f} events/s recorded ({recorded:,} in {seconds:.1f} s, {GATEWAYS} gateways, "
-                f"batches of {BATCH}); billing's own CPU {cpu_us:.0f} us/event"
+                f"batches of {BATCH}); CPU per event: billing {cpu_us['billing']:.0f} us, postgres "
+                f"{cpu_us['postgres']:.0f} us, so one core alone has room for {1e6 / sum(cpu_us.values()):,.0f}/s; "
+                f"load average {os.getloadavg()[0]:.1f}"
             )
             return subprocess.run([*command, "verify"], cwd=ROOT, env=environment, check=False).returncode
 

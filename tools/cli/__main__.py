@@ -11,7 +11,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from tools.cli import invoice, keys, limits, orgs, place, projects, usage
+from tools.cli import books, invoice, keys, limits, orgs, place, projects, usage
 from tools.cli import logs as log_files
 from tools.cli.sentence import DataDir, one_sentence
 from tools.local import launch, progress
@@ -33,7 +33,13 @@ app = typer.Typer(
 )
 
 
-for name, commands in (("orgs", orgs.app), ("projects", projects.app), ("keys", keys.app), ("limits", limits.app)):
+for name, commands in (
+    ("orgs", orgs.app),
+    ("projects", projects.app),
+    ("keys", keys.app),
+    ("limits", limits.app),
+    ("billing", books.app),
+):
     app.add_typer(commands, name=name)
 app.command("usage")(usage.usage)
 app.command("costs")(usage.costs)

@@ -21,6 +21,7 @@ from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure, unavailable
 from services.gateway.caller import Caller
 from services.gateway.charges import Budget, Charge, charges
+from services.gateway.exposure import Exposure
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import LimitMetrics
 from services.gateway.over_limits import OverLimits
@@ -65,7 +66,12 @@ class Limiter:
         gateway_id: str,
         timeout_s: float,
         seed: Seed | None = None,
+        exposure: Exposure | None = None,
+        returned: Callable[[], None] = lambda: None,
     ) -> None:
+        """`returned` is called when ratelimit is back, before it is asked again; `exposure` bounds what is let in alone
+        although nobody can count its money, None: nothing does.
+        """
         self._stub = ratelimit_pb2_grpc.RatelimitServiceStub(channel)
         self._clock = clock
         self._log = log
@@ -73,6 +79,8 @@ class Limiter:
         self._gateway_id = gateway_id
         self._timeout_s = timeout_s
         self._seeds = Seeds(seed) if seed is not None else None
+        self._exposure = exposure
+        self._returned = returned
         self._coalescer: Coalescer[ratelimit_pb2.ReserveItem, ratelimit_pb2.ReserveResult] = Coalescer(self._send)
         self._presence = Presence()
         self._over = OverLimits()
@@ -111,7 +119,8 @@ class Limiter:
         except RateLimited:
             self._metrics.over_limit_hits.inc()
             raise
-        held = Held(request_id, caller.organization_id, made, now_ms, int(min(hold_s, LONGEST_HOLD_S) * 1000))
+        hold_ms = int(min(hold_s, LONGEST_HOLD_S) * 1000)
+        held = Held(request_id, caller.organization_id, made, now_ms, hold_ms, project_id=caller.project_id)
         self._running.begin(held)
         try:
             stand = await self._charged(held)
@@ -171,16 +180,30 @@ class Limiter:
                     raise CapstanError(Reason.BUDGET_UNKNOWN, "ratelimit is away", budgets=charge.subject_id)
                 raise unavailable("ratelimit", "away, and a limit must not go on without it")
         now_ms = self._now_ms()
+        self._expose(held)
         try:
             stand = self._own.reserve(
                 held.charges, self._presence.gateways, now_ms, self._clock.now(), self._running.count
             )
         except RateLimited:
             self._metrics.alone.labels("refused").inc()
+            self._corrected(held, 0)
             raise
         self._metrics.alone.labels("reserved").inc()
         held.own, held.since_ms = True, now_ms
         return stand
+
+    def _expose(self, held: Held) -> None:
+        """Count money that nobody else can count now. Raises BUDGET_UNKNOWN when it is too much."""
+        budgets = [charge.budget for charge in held.charges if charge.budget is not None]
+        if budgets and self._exposure is not None:
+            held.exposed_nanousd = max(budget.amount_nanousd for budget in budgets)
+            self._exposure.add(held.organization_id, held.project_id, held.exposed_nanousd)
+
+    def _corrected(self, held: Held, spent_nanousd: int) -> None:
+        if held.exposed_nanousd and self._exposure is not None:
+            self._exposure.correct(held.organization_id, spent_nanousd - held.exposed_nanousd)
+            held.exposed_nanousd = 0
 
     def follow(self, request_id: str, tokens: Callable[[], int]) -> None:
         """From now on `tokens` says what a running request has used so far, so that it is charged while it runs."""
@@ -193,8 +216,11 @@ class Limiter:
         if held is None:
             return None
         self._over.settled(held.charges)
+        if not any(charge.budget is not None for charge in held.charges):
+            settlement = dataclasses.replace(settlement, amount_nanousd=0)
         if not held.own:
             return settlement
+        self._corrected(held, settlement.amount_nanousd)
         self._own.settle(held.charges, settlement.tokens, held.since_ms, self._now_ms())
         # Ratelimit may have taken a reservation whose answer came too late; here it was charged a second time.
         return dataclasses.replace(settlement, tokens=0) if held.asked else None
@@ -233,6 +259,9 @@ class Limiter:
             del self._debts[:MOST_ITEMS]
         if self.is_away:
             self._log.info("ratelimit is back; %d gateways share the limits", self._presence.gateways)
+            self._returned()
+            if self._exposure is not None:
+                self._exposure.over()
         self._presence.back()
 
     def _owed(self) -> list[Held]:

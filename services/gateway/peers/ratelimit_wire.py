@@ -41,6 +41,7 @@ def _charge(charge: Charge, seeds: Mapping[BudgetId, int]) -> ratelimit_pb2.Char
             period_id=charge.budget.period_id,
             kind=charge.budget.kind,
             seed_nanousd=seeds.get((charge.budget.subject_id, charge.budget.period_id)),
+            floor_nanousd=charge.budget.floor_nanousd,
         )
     return ratelimit_pb2.Charge(
         dimension=_DIMENSIONS[charge.dimension],

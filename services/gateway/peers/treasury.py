@@ -33,6 +33,14 @@ class Cap:
 
 
 @dataclass(frozen=True, slots=True)
+class Recovered:
+    """A request that billing settled for a gateway which died, and may still be held."""
+
+    request_id: str
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
 class PaymentTerms:
     """How a project's spending is bound."""
 
@@ -40,6 +48,13 @@ class PaymentTerms:
     prepaid: bool
     max_exposure_nanousd: int
     """What may be served on trust while money cannot be checked."""
+    recovered: tuple[Recovered, ...] = ()
+    """Lately; what the caps have posted has them."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether nothing may be served while money cannot be checked."""
+        return self.prepaid or any(not cap.soft for cap in self.caps)
 
 
 class Treasury:
@@ -67,7 +82,8 @@ class Treasury:
             )
             for budget in found.budgets
         )
-        return PaymentTerms(tuple(caps), found.prepaid, found.max_exposure_nanousd)
+        recovered = (Recovered(one.request_id, one.token_count) for one in found.recovered)
+        return PaymentTerms(tuple(caps), found.prepaid, found.max_exposure_nanousd, tuple(recovered))
 
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer the nano-dollars posted to a budget so far."""

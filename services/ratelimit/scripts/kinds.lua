@@ -147,17 +147,28 @@ local function release(one, hold)
   redis.call('HINCRBY', one.key, 'held', '-' .. string.match(hold, '^%d+'))
 end
 
+-- Gives back what ended, so many at a time; answers how many.
+local function release_ended(one)
+  local ended = redis.call('ZRANGEBYSCORE', holds(one), '-inf', now, 'LIMIT', 0, MOST_EXPIRED)
+  for _, hold in ipairs(ended) do release(one, hold) end
+  return #ended
+end
+
 function kinds.money.open(one)
-  for _, hold in ipairs(redis.call('ZRANGEBYSCORE', holds(one), '-inf', now, 'LIMIT', 0, MOST_EXPIRED)) do
-    release(one, hold)
-  end
+  release_ended(one)
   if one.seed ~= '' then
     redis.call('HSETNX', one.key, 'posted', one.seed)
     redis.call('PEXPIRE', one.key, BUDGET_TTL_MS)
   end
   local both = redis.call('HMGET', one.key, 'posted', 'held')
   one.known = both[1] and true or false
-  one.units = tonumber(both[1] or '0') + tonumber(both[2] or '0')
+  local posted = tonumber(both[1] or '0')
+  -- Billing posts later than is settled here, so where it has posted more, that was never settled here and will not be.
+  if one.known and posted < one.floor then
+    posted = one.floor
+    redis.call('HSET', one.key, 'posted', text(posted))
+  end
+  one.units = posted + tonumber(both[2] or '0')
 end
 
 function kinds.money.used(one) return one.units end

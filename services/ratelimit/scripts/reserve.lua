@@ -2,7 +2,7 @@
 --
 -- KEYS: the reservation, then a meter per charge. Those of money have a second key beside them, with the same hash tag.
 -- ARGV: hold_ms, ms for which the reservation is kept, granted (0 or 1: charge whatever the meters say), then per charge:
--- kind, flags (letters: r its cost can change, s shadow, p a refusal is penalized), limit, cap, cost, seed (or '').
+-- kind, flags (letters: r its cost can change, s shadow, p a refusal is penalized), limit, cap, cost, seed (or ''), floor.
 -- Reply: the refusing charge's place from 1 (0: reserved), its wait in ms (NEVER, UNKNOWN), then per charge the units
 -- used, the ms until the meter is empty, and 1 where the charge did not fit.
 
@@ -27,14 +27,14 @@ local function judged()
 end
 
 for i = 2, #KEYS do
-  local base = 6 * i - 9
+  local base = 7 * i - 11
   local name, flags = ARGV[base + 1], ARGV[base + 2]
   local one = {
     key = KEYS[i], name = name, kind = kinds[name],
     refundable = string.find(flags, 'r', 1, true), shadow = string.find(flags, 's', 1, true),
     penalized = string.find(flags, 'p', 1, true),
     limit = tonumber(ARGV[base + 3]), cap = tonumber(ARGV[base + 4]), cost = tonumber(ARGV[base + 5]),
-    seed = ARGV[base + 6],
+    seed = ARGV[base + 6], floor = tonumber(ARGV[base + 7]),
   }
   one.kind.open(one, kept[i])
   charges[#charges + 1] = one

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.contract.told import Told
+
 
 @dataclass
 class Seen:
@@ -21,7 +23,7 @@ class Seen:
     """Of the error, if it was one."""
     tokens: int = 0
     """Pieces of text that arrived; the simulator sends a token in each."""
-    usage: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, Any] = field(default_factory=dict)
     """What the answer said was used; empty: it did not get so far."""
     completed: bool = False
     """True when the whole answer, or the stream's end, was there."""
@@ -30,11 +32,12 @@ class Seen:
 class Driver:
     """Asks for chats on connections of their own."""
 
-    def __init__(self, base_url: str, key: str, model: str) -> None:
+    def __init__(self, base_url: str, key: str, model: str, told: Told) -> None:
         parts = urlsplit(base_url)
         self._host, self._port = parts.hostname or "", parts.port or 0
         self._key = key
         self._model = model
+        self._told = told
 
     async def chat(self, *, stream: bool = True, on_token: Callable[[], object] = int, **body: Any) -> Seen:
         """Ask once; never raises for what the suite does."""
@@ -62,6 +65,8 @@ class Driver:
             pass
         finally:
             writer.close()
+        if seen.status == 200 and seen.completed and seen.usage:
+            self._told.note(seen.request_id, seen.usage)
         return seen
 
     async def _read(self, reader: asyncio.StreamReader, seen: Seen, on_token: Callable[[], object]) -> None:

@@ -1,16 +1,17 @@
-"""A cap is a cap: whoever races on it, and whatever was lost meanwhile. Rows R3 and B10 of the fault matrix."""
+"""A cap is a cap: whoever races on it, and whatever was lost meanwhile. Rows R3 and G1 of the fault matrix."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+from collections import Counter
 from signal import SIGKILL
 
 import pytest
 
 from services.billing.budgets import MOST_NANOUSD
 from tests.contract.suite import until
-from tests.faults.billing.conftest import Books
+from tests.faults.billing.conftest import GRACE_S, LONG, SEEDS, TOKENS_PER_S, Books
 from tests.faults.billing.driver import Seen
 from tools.local.state import Phase
 
@@ -42,11 +43,16 @@ def shipped(books: Books, seen: list[Seen]) -> None:
 def capped(books: Books, answers: int) -> int:
     """Set a cap that leaves room for about so many answers, and wait until the gateway, which remembers for a few
     seconds what billing told, goes by it. Answers the cap."""
+    (row,) = books.suite.query("select max(amount_nanousd) from billing.usage_events where completion_tokens = $1", 4)
+    return limited(books, answers * int(row[0]))
+
+
+def limited(books: Books, more_nanousd: int) -> int:
+    """Set a cap that leaves room for so much more, and wait as `capped` does. Answers the cap."""
     organization = books.organization_id
     books.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=0)
     until(lambda: asyncio.run(race(books, 1, 1))[0].code in SPENT, every_s=0.3)
-    (row,) = books.suite.query("select max(amount_nanousd) from billing.usage_events where completion_tokens = $1", 4)
-    cap = posted(books) + answers * int(row[0])
+    cap = posted(books) + more_nanousd
     books.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=cap)
     until(lambda: asyncio.run(race(books, 1, 1))[0].status == 200, every_s=0.3)
     return cap
@@ -59,9 +65,20 @@ async def race(books: Books, clients: int, rounds: int) -> list[Seen]:
     return [one for many in await asyncio.gather(*(client() for _ in range(clients))) for one in many]
 
 
-def test_sixteen_clients_racing_on_a_cap_never_exceed_it(metered: Books) -> None:
+async def alone(books: Books) -> list[Seen]:
+    """Go on until less is left than a request may cost. What the last ones held is given back in the background."""
+    made: list[Seen] = []
+    while len(made) < 10 or any(one.status == 200 for one in made[-10:]):
+        made.append(await books.driver.chat(max_tokens=TOKENS))
+        if made[-1].status != 200:
+            await asyncio.sleep(0.1)
+    return made
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_sixteen_clients_racing_on_a_cap_never_exceed_it(metered: Books, seed: int) -> None:
     shipped(metered, asyncio.run(race(metered, 1, 1)))
-    cap = capped(metered, 40)
+    cap = capped(metered, 40 + seed % 7)
     seen = asyncio.run(race(metered, 16, 8))
     refused = [one for one in seen if one.status != 200]
     told = {(one.status, one.code) for one in refused}
@@ -71,25 +88,16 @@ def test_sixteen_clients_racing_on_a_cap_never_exceed_it(metered: Books) -> None
     shipped(metered, seen)
     assert posted(metered) <= cap
 
-    # Alone, one goes on until less is left than a request may cost, which is what each of the sixteen held. What the
-    # last one held is given back in the background.
-    async def alone() -> list[Seen]:
-        made: list[Seen] = []
-        while len(made) < 10 or any(one.status == 200 for one in made[-10:]):
-            made.append(await metered.driver.chat(max_tokens=TOKENS))
-            if made[-1].status != 200:
-                await asyncio.sleep(0.1)
-        return made
-
-    seen += asyncio.run(alone())
+    seen += asyncio.run(alone(metered))
     shipped(metered, seen)
     assert cap - MOST_OF_A_REQUEST < posted(metered) <= cap
     metered.settled(seen)
 
 
-def test_a_cap_holds_across_the_loss_of_valkey(metered: Books) -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_cap_holds_across_the_loss_of_valkey(metered: Books, seed: int) -> None:
     shipped(metered, asyncio.run(race(metered, 1, 1)))
-    cap = capped(metered, 60)
+    cap = capped(metered, 60 + seed % 7)
     seen = asyncio.run(race(metered, 4, 3))
     lost = metered.suite.stack.unit("valkey").pid
     os.kill(lost, SIGKILL)
@@ -105,6 +113,56 @@ def test_a_cap_holds_across_the_loss_of_valkey(metered: Books) -> None:
     shipped(metered, seen)
     assert posted(metered) <= cap
     metered.settled(seen)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("journal", ["kept", pytest.param("lost", marks=pytest.mark.skipif(not LONG, reason="long"))])
+def test_what_a_dead_gateways_streams_used_counts_against_the_cap_once(metered: Books, journal: str, seed: int) -> None:
+    """G1: what billing settles for it reaches the meters, and what was held for it does not count as well.
+
+    With its journal, the gateway tells itself when it is back; without, billing goes by what the engines counted.
+    """
+    shipped(metered, asyncio.run(race(metered, 1, 1)))
+    streams, tokens = 6, 100 + seed % 5
+    prices = metered.suite.prices()
+    price = prices.get(metered.suite.stack.model) or prices["*"]
+    hold = (600 * price.input_picousd + tokens * price.output_picousd) // 1000
+    cap = limited(metered, (streams + 1) * hold)
+    before = metered.suite.stack.unit("gateway")
+
+    async def broken() -> list[Seen]:
+        running: Counter[int] = Counter()
+        tasks = [
+            asyncio.create_task(
+                metered.driver.chat(max_tokens=tokens, on_token=lambda number=number: running.update([number]))
+            )
+            for number in range(streams)
+        ]
+        async with asyncio.timeout(60):
+            while len(running) < streams or min(running.values()) < TOKENS_PER_S // 2:
+                await asyncio.sleep(0.02)
+        os.kill(before.pid, SIGKILL)
+        if journal == "lost":
+            for part in (metered.suite.stack.folder.root / "gateway").glob("journal.db*"):
+                part.unlink()
+        return list(await asyncio.gather(*tasks))
+
+    seen = asyncio.run(broken())
+    assert not any(one.completed for one in seen)
+    metered.suite.stack.until(
+        lambda told: told.unit("gateway").phase is Phase.READY and told.unit("gateway").pid not in {0, before.pid}
+    )
+    begun = [one for one in seen if one.status == 200]
+    until(lambda: len(metered.outcomes(begun)) == len(begun), patience_s=60 + GRACE_S * (journal == "lost"))
+    assert {outcome for outcome, _, _ in metered.outcomes(begun).values()} == {"recovered"}
+    after = asyncio.run(race(metered, 16, 6)) + asyncio.run(alone(metered))
+    assert {one.code for one in after if one.status != 200} <= {
+        "organization_spend_limit_exceeded",
+        "budget_unavailable",
+    }
+    shipped(metered, after)
+    assert cap - MOST_OF_A_REQUEST < posted(metered) <= cap
+    assert "0 behind" in metered.verify()
 
 
 def test_credit_is_spent_to_its_end_and_opens_again_when_more_is_paid(metered: Books) -> None:

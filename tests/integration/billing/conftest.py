@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -13,11 +13,16 @@ from pydantic import SecretStr
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.clock import ManualClock
+from chassis.postgres import pool
 from chassis.rpc_client import call, connect
+from chassis.tenancy import Tenancy
 from chassis.testing import running
 from services.billing import commands
 from services.billing.app import build
+from services.billing.evidence import Evidence
+from services.billing.finding import Finding
 from services.billing.settings import Settings
+from services.billing.verify import check
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -92,5 +97,15 @@ async def books(settings: Settings) -> AsyncIterator[Books]:
             connect(service.address) as channel,
         ):
             yield Books(billing_pb2_grpc.BillingServiceStub(channel), database, settings, clock, channel)
+        assert await violated(settings) == []
     finally:
         await database.close()
+
+
+async def violated(settings: Settings) -> list[Finding]:
+    """Check the books. What tests park is parked on purpose, nobody is here who refuses what is over a limit, and what
+    engines told is not waited for.
+    """
+    async with pool(settings.database(), application_name="test", max_size=1) as connections:
+        findings = await check(Tenancy(connections, "billing"), NOON - timedelta(days=3650), Evidence())
+    return [finding for finding in findings if finding.holds is False and finding.invariant not in ("I9", "I12")]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from capstan.billing.v1 import budgets_pb2, budgets_pb2_grpc
+from capstan.billing.v1 import billing_pb2, budgets_pb2, budgets_pb2_grpc
 from chassis.errors import CapstanError, Reason
 from chassis.postgres import pool
 from chassis.rpc_client import call
@@ -53,6 +53,24 @@ def test_every_kind_has_its_value_on_the_wire() -> None:
 async def test_nothing_binds_whoever_has_no_limit(books: Books, organization_id: str) -> None:
     told = await terms(books, organization_id)
     assert (seen(told), told.prepaid, told.max_exposure_nanousd) == ([], False, 5 * 10**9)
+
+
+async def test_what_was_settled_for_a_dead_gateway_is_named_to_those_of_its_project(
+    books: Books, organization_id: str
+) -> None:
+    dead: dict[str, Any] = {"organization_id": organization_id, "outcome": billing_pb2.OUTCOME_RECOVERED}
+    recovered, other = usage_event("d1", **dead), usage_event("d2", **dead, project_id="proj_other")
+    await books.ingest(recovered, other, usage_event("d3", organization_id=organization_id))
+    found = [(one.request_id, one.token_count) for one in (await terms(books, organization_id)).recovered]
+    assert found == [(recovered.request_id, 120)]
+    assert not (await terms(books, "org-elsewhere")).recovered
+    # Several organisations at once are asked about across the wall.
+    both = [
+        budgets_pb2.BudgetQuery(organization_id=name, project_id="proj_other")
+        for name in (organization_id, "org-elsewhere")
+    ]
+    answer = await ask(books, "CheckBudgets", items=both)
+    assert [[one.request_id for one in result.recovered] for result in answer.results] == [[other.request_id], []]
 
 
 async def test_limits_of_both_bind_and_this_month_counts(books: Books, organization_id: str) -> None:

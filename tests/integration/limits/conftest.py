@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from chassis.testing import Running, running
+from chassis.valkey import connect
 from services.ratelimit.app import build
+from services.ratelimit.audit import audit
 from services.ratelimit.settings import Settings
 from tests.store_process import StoreProcess, valkey_process
 
@@ -27,5 +29,9 @@ def server() -> Iterator[StoreProcess]:
 
 @pytest.fixture
 async def service(server: StoreProcess) -> AsyncIterator[Running]:
+    """Whose budgets hold what their holds add up to, when a test has done with them."""
     async with running("ratelimit", build, Settings(valkey_url=server.store.url, valkey_timeout_s=1.0)) as made:
         yield made
+    if server.store.is_ready():
+        async with connect(server.store.url, timeout_s=10) as valkey:
+            assert [state for state in await audit(valkey) if not state.adds_up] == []

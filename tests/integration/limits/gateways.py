@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from prometheus_client import CollectorRegistry
@@ -14,6 +14,7 @@ from chassis.clock import Clock, SystemClock
 from chassis.rpc_client import connect
 from services.gateway.caller import Caller, Limit
 from services.gateway.charges import Budget
+from services.gateway.exposure import Exposure
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import LimitMetrics
 from services.gateway.peers.ratelimit import Limiter, Settlement
@@ -58,6 +59,8 @@ async def gateway(
     clock: Clock | None = None,
     timeout_s: float = UNHURRIED_S,
     seed: Seed | None = None,
+    exposure: Exposure | None = None,
+    returned: Callable[[], None] = lambda: None,
     attended: bool = True,
 ) -> AsyncIterator[Gateway]:
     """Without its background work when it is not `attended`."""
@@ -71,6 +74,8 @@ async def gateway(
             gateway_id=name,
             timeout_s=timeout_s,
             seed=seed,
+            exposure=exposure,
+            returned=returned,
         )
         background = [asyncio.create_task(work()) for work in (limiter.attend, limiter.keep) if attended]
         try:

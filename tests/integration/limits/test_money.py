@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from chassis.errors import CapstanError, Reason, unavailable
 from chassis.testing import Running
 from services.gateway.caller import Limit
 from services.gateway.charges import Budget
+from services.gateway.exposure import Exposure, Trust
 from services.gateway.peers.ratelimit import Settlement
 from services.gateway.standings import RateLimited
 from tests.integration.limits.gateways import ORGANIZATION, Gateway, caller, gateway
@@ -38,7 +40,7 @@ class Books:
         return self.posted[subject_id]
 
 
-def budget(cap: int, amount: int, subject: str = "org-1", **more: bool) -> Budget:
+def budget(cap: int, amount: int, subject: str = "org-1", **more: Any) -> Budget:
     kind = "project" if subject.startswith("proj") else "organization"
     return Budget(subject, "2026-11", kind, cap, amount, **more)
 
@@ -188,3 +190,56 @@ async def test_what_runs_is_renewed_and_reserved_again_when_lost(service: Runnin
         await asyncio.gather(keeping, return_exceptions=True)
         await one.end(name, 800)
         await one.reserve(who, 100)
+
+
+async def test_what_billing_posted_for_a_dead_gateway_counts_once(service: Running, one: Gateway, books: Books) -> None:
+    """It is held while nobody knows, then it is posted, and what was held is free again: never neither, never both."""
+    dead, _ = await one.reserve(NOBODY, 1, budget(1000, 500))
+    async with gateway(service.address, "b", seed=books.seed, attended=False) as other:
+        with pytest.raises(RateLimited):
+            await other.reserve(NOBODY, 1, budget(1000, 501))
+        books.posted["org-1"] = 200  # of the 500
+        name, _ = await other.reserve(NOBODY, 1, budget(1000, 300, floor_nanousd=200))
+        with pytest.raises(RateLimited):
+            await other.reserve(NOBODY, 1, budget(1000, 1, floor_nanousd=200))
+        await other.limiter.settle([Settlement(dead, ORGANIZATION, 1)])
+        await other.end(name, 1, amount_nanousd=300)
+        with pytest.raises(RateLimited):
+            await other.reserve(NOBODY, 1, budget(1000, 501, floor_nanousd=200))
+        await other.reserve(NOBODY, 1, budget(1000, 500, floor_nanousd=200))
+
+
+async def test_what_was_used_while_nothing_bound_it_counts_when_something_does_again(one: Gateway) -> None:
+    name, _ = await one.reserve(NOBODY, 1, budget(1000, 100))
+    await one.end(name, 1, amount_nanousd=100)
+    name, _ = await one.reserve(NOBODY, 1)
+    await one.end(name, 1, amount_nanousd=700)
+    with pytest.raises(RateLimited):
+        await one.reserve(NOBODY, 1, budget(1000, 201, floor_nanousd=800))
+
+
+async def test_soft_limits_are_served_on_trust_while_ratelimit_is_away_up_to_what_billing_said(
+    service: Running, server: StoreProcess
+) -> None:
+    trust, returned = Trust(), asyncio.Event()
+    trust.told(ORGANIZATION, "proj_1", 1000, bound=False)
+    async with gateway(service.address, exposure=Exposure(trust), returned=returned.set) as one:
+        server.kill()
+        async with asyncio.timeout(20):
+            while not one.limiter.is_away:
+                await asyncio.sleep(0.01)
+        returned.clear()
+        name, _ = await one.reserve(NOBODY, 1, budget(10**6, 900, soft=True))
+        with pytest.raises(CapstanError) as refused:
+            await one.reserve(NOBODY, 1, budget(10**6, 200, soft=True))
+        assert refused.value.reason is Reason.BUDGET_UNKNOWN
+        await one.end(name, 1, amount_nanousd=50)  # it cost less than it might have
+        await one.reserve(NOBODY, 1, budget(10**6, 950, soft=True))
+        with pytest.raises(CapstanError):
+            await one.reserve(NOBODY, 1, budget(10**6, 1, soft=True))
+        server.start()
+        async with asyncio.timeout(20):
+            await returned.wait()
+            while one.limiter.is_away:
+                await asyncio.sleep(0.01)
+        await one.reserve(NOBODY, 1, budget(10**6, 900, soft=True))

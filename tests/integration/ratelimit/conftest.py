@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chassis.valkey import connect as connect_valkey
+from services.ratelimit.audit import audit
 from tests.integration.ratelimit.client import UNHURRIED_S, Client, service
 from tests.store_process import StoreProcess, valkey_process
 
@@ -20,6 +21,7 @@ async def client(valkey_url: str) -> AsyncIterator[Client]:
         await valkey.command("FLUSHDB")
         async with service(valkey_url) as made:
             yield made
+        assert [state for state in await audit(valkey) if not state.adds_up] == []
 
 
 @pytest.fixture(scope="module")

@@ -195,7 +195,7 @@ async def test_a_hold_that_is_over_is_free_and_its_late_settlement_is_posted(cli
             return await valkey.script(playing(name, lambda: at_ms))(keys, arguments)  # type: ignore[arg-type]
 
         first, second, meter = ("{rl:o}:reservation:a", "{rl:o}:reservation:b", "{rl:o}:money:o:p")
-        charge = ("money", "r", 100, 100, 60, 30)
+        charge = ("money", "r", 100, 100, 60, 30, 0)
         assert await call("reserve", 1000, [first, meter], 5000, 90_000, 0, *charge) == [0, 0, 90, 0, 0]
         assert await call("reserve", 5999, [second, meter], 5000, 90_000, 0, *charge) == [1, -1, 90, 0, 1]
         assert await call("reserve", 6000, [second, meter], 5000, 90_000, 0, *charge) == [0, 0, 90, 0, 0]
@@ -212,7 +212,7 @@ async def test_a_lease_ends_by_itself_unless_it_is_renewed(client: Client, valke
             return await valkey.script(playing(name, lambda: at_ms))(keys, arguments)  # type: ignore[arg-type]
 
         names = [f"{{rl:o}}:reservation:{name}" for name in "abc"]
-        head, charge, meter = (900_000, 900_000, 0), ("running", "r", 2, 2, 1, ""), "{rl:o}:running:k:m"
+        head, charge, meter = (900_000, 900_000, 0), ("running", "r", 2, 2, 1, "", 0), "{rl:o}:running:k:m"
         for name in names[:2]:
             assert (await call("reserve", 1000, [name, meter], *head, *charge))[0] == 0  # type: ignore[index]
         assert await call("renew", 20_000, names[:1], 0, 900_000) == 1

@@ -188,7 +188,7 @@ class Played:
         arguments: list[str | int] = [60_000, 60_000, int(granted)]
         for meter, cost in costs:
             limit = self.limits[meter]
-            arguments += ["day" if meter >= 4 else "rate", FLAGS[meter], limit, cap_of(meter, limit), cost, ""]
+            arguments += ["day" if meter >= 4 else "rate", FLAGS[meter], limit, cap_of(meter, limit), cost, "", 0]
         return await self.scripts["reserve"](keys, arguments)
 
     async def settle(self, which: int, tokens: int) -> Reply:
@@ -323,7 +323,7 @@ async def test_meters_and_reservations_leave_by_themselves(valkey_url: str) -> N
     async with connect(valkey_url, timeout_s=30) as valkey:
         await valkey.command("FLUSHDB")
         reserve, settle = valkey.script(script_text("reserve")), valkey.script(script_text("settle"))
-        rate = ["rate", "r", 60_000, 60_000, 30_000, ""]
+        rate = ["rate", "r", 60_000, 60_000, 30_000, "", 0]
         await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 900_000, 0, *rate])
         assert 0 < int(str(await valkey.command("PTTL", "{rl:o}:m"))) <= 30_001
         assert 30_001 < int(str(await valkey.command("PTTL", "{rl:o}:r:1"))) <= 900_000
@@ -339,6 +339,6 @@ async def test_a_debt_that_would_take_years_is_forgotten_after_a_month(valkey_ur
     async with connect(valkey_url, timeout_s=30) as valkey:
         await valkey.command("FLUSHDB")
         reserve, settle = valkey.script(script_text("reserve")), valkey.script(script_text("settle"))
-        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 900_000, 0, "rate", "r", 1, 1, 1, ""])
+        await reserve(["{rl:o}:r:1", "{rl:o}:m"], [900_000, 900_000, 0, "rate", "r", 1, 1, 1, "", 0])
         await settle(["{rl:o}:r:1"], [10**12, 0, 5_000])
         assert LONGEST_MS - WINDOW_MS < int(str(await valkey.command("PTTL", "{rl:o}:m"))) <= LONGEST_MS + 1

@@ -42,7 +42,14 @@ SEEN: dict[tuple[str, str], set[str]] = {
     ("billing", reaches.INGEST): LEDGER | {"engine_usage", "dead_letters"},
     ("billing", reaches.PARKED): {"dead_letters"},
     ("billing", reaches.WITNESS): {"engine_usage", "usage_events"},
-    ("billing", reaches.BUDGETS): {"spend_limits", "spending", "credit_grants", "payment_terms", "accounts"},
+    ("billing", reaches.BUDGETS): {
+        "spend_limits",
+        "spending",
+        "credit_grants",
+        "payment_terms",
+        "accounts",
+        "usage_events",
+    },
     ("billing", reaches.ALERTS): {"spend_alerts", "spend_limits", "spending", "alert_firings"},
 }
 """What each reach sees of everybody; `verify` sees all."""

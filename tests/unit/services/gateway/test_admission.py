@@ -17,7 +17,9 @@ from services.gateway.caller import Caller, ModerationPolicy
 from services.gateway.deltas import Usage
 from services.gateway.metrics import Metrics
 from services.gateway.peers.ratelimit import Settlement
+from services.gateway.peers.treasury import Recovered
 from services.gateway.spending import Quote
+from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 
 WORK = Work(Endpoint.CHAT_COMPLETIONS, "generate", "m", 10, 20, lambda: ["words"])
@@ -29,6 +31,10 @@ class Peers:
 
     leaves: bool = False
     """Whether the client leaves in the moment in which its words are judged."""
+    recovered: tuple[Recovered, ...] = ()
+    """What billing settled for a dead gateway."""
+    refuses: CapstanError | None = None
+    """A limit refuses."""
     held: set[str] = field(default_factory=set)
     settled: list[Settlement] = field(default_factory=list)
     finished: list[UsageRecord] = field(default_factory=list)
@@ -41,10 +47,12 @@ class Peers:
         return 2048
 
     async def quote(self, *about: Any) -> Quote:
-        return Quote(None)
+        return Quote(None, recovered=self.recovered)
 
     async def reserve(self, request_id: str, *about: Any) -> list[Any]:
         self.held.add(request_id)
+        if self.refuses is not None:
+            raise RateLimited(self.refuses, [])
         return []
 
     def ended(self, settlement: Settlement) -> Settlement | None:
@@ -52,6 +60,9 @@ class Peers:
             return None
         self.held.remove(settlement.request_id)
         return settlement
+
+    def forget_recovered(self, recovered: Sequence[Recovered]) -> None:
+        self.recovered = tuple(one for one in self.recovered if one not in recovered)
 
     def follow(self, request_id: str, tokens: Any) -> None: ...
 
@@ -143,3 +154,41 @@ async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_
 async def test_a_request_that_finds_no_room_after_a_replica_failed_it_is_recorded_too() -> None:
     async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0, after_another=True) as peers:
         assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
+
+
+@pytest.mark.parametrize(
+    ("refuses", "told"),
+    [
+        (None, True),
+        (CapstanError(Reason.QUOTA_EXHAUSTED, "spent", budget="organization"), True),
+        (CapstanError(Reason.RATE_LIMITED, "too fast", dimension="requests_per_minute"), False),
+    ],
+)
+async def test_a_dead_gateways_holds_are_given_back_once_the_meters_know_what_billing_posted(
+    refuses: CapstanError | None, told: bool
+) -> None:
+    """A rate may refuse from memory, and then the meters were not told."""
+    peers = Peers(recovered=(Recovered("req_dead", 40),), refuses=refuses)
+
+    async def served() -> None:
+        async with admission(peers).admit(caller(), WORK, "req_1") as grant:
+            await grant.finish(Outcome.OK, Usage(prompt_tokens=1))
+
+    await asyncio.gather(served(), return_exceptions=True)
+    dead = [one for one in peers.settled if one.request_id == "req_dead"]
+    assert dead == ([Settlement("req_dead", "org-1", 40)] if told else [])
+    assert bool(peers.recovered) is not told
+
+
+async def test_a_request_is_settled_after_the_journal_knows_how_it_ended_also_when_it_does_not() -> None:
+    """Billing settles what the journal does not know to have ended: both would count it twice."""
+
+    class Slow(Peers):
+        async def finish(self, record: UsageRecord) -> None:
+            assert self.settled == []
+            raise CapstanError(Reason.METERING_UNAVAILABLE, "the disk is full")
+
+    peers = Slow()
+    async with admission(peers).admit(caller(), WORK, "req_1") as grant:
+        await grant.finish(Outcome.OK, Usage(prompt_tokens=3))
+    assert [(one.request_id, one.tokens) for one in peers.settled] == [("req_1", 3)]

@@ -459,3 +459,18 @@ def test_the_file_behaves_as_two_sets_whatever_is_done_to_it(steps: list[tuple[s
                 record.request_id: record for record in done.values()
             }
         file.close()
+
+
+async def test_what_was_begun_is_open_until_it_ends_or_is_taken_back(path: Path) -> None:
+    async with Journal.opened(path, log=LOG) as journal:
+        assert (journal.open_count, journal.oldest_open_s) == (0, 0.0)
+        await asyncio.gather(*(journal.begin(begun(number)) for number in range(3)))
+        await asyncio.sleep(0)
+        assert journal.open_count == 3
+        assert journal.oldest_open_s >= 0
+        await journal.finish(finished(0))
+        await journal.void(begun(1).request_id)
+        await journal.finish(finished(7))  # what is free is not begun
+        assert journal.open_count == 1
+        await journal.finish(finished(2))
+        assert (journal.open_count, journal.oldest_open_s) == (0, 0.0)

@@ -117,6 +117,7 @@ async def test_records_gather_while_billing_is_away_and_go_when_it_is_back(
         await desk.finish(1)
         for _ in range(400):
             await desk.pass_time(0.5)
+        assert desk.shipper.oldest_unshipped_s >= 199
         tries = len(desk.billing.calls)
         assert 8 <= tries <= 14  # 200 s: 0.2, 0.4 … 12.8, 25.6, then every 30 s, each after the linger time
         assert desk.shipper.failures_in_a_row == tries
@@ -125,6 +126,7 @@ async def test_records_gather_while_billing_is_away_and_go_when_it_is_back(
         await desk.pass_time(31)
         assert list(desk.billing.kept.values()) == [finished(1), finished(2)]
         assert desk.shipper.failures_in_a_row == 0
+        assert desk.shipper.oldest_unshipped_s == 0
     assert [record.levelname for record in caplog.records if record.name == "test"] == ["WARNING"]
 
 

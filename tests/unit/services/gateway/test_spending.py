@@ -1,16 +1,19 @@
 """Budgets bind by what is known of them; what is not known is trusted only so far."""
 
 import asyncio
+import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason, unavailable
+from services.gateway.exposure import DEFAULT_EXPOSURE_NANOUSD, WRITE_INTERVAL_S, Exposure, Trust
 from services.gateway.money import Price
-from services.gateway.peers.treasury import Cap, PaymentTerms
+from services.gateway.peers.treasury import Cap, PaymentTerms, Recovered
 from services.gateway.remembered import Remembered
-from services.gateway.spending import DEFAULT_EXPOSURE_NANOUSD, FRESH_S, USABLE_S, Size, Spending
+from services.gateway.spending import FRESH_S, USABLE_S, Size, Spending
 
 NOVEMBER = 1_795_000_000.0
 """18 November 2026."""
@@ -65,9 +68,9 @@ def size(**changes: Any) -> Size:
     return Size(**(fields | changes))
 
 
-def spending(billing: Billing, **options: Any) -> tuple[Spending, ManualClock]:
+def spending(billing: Billing, trust: Trust | None = None, **options: Any) -> tuple[Spending, ManualClock]:
     clock = ManualClock(NOVEMBER)
-    return Spending(billing, clock, **options), clock  # type: ignore[arg-type]  # what is asked of it is all there
+    return Spending(billing, clock, trust or Trust(), **options), clock  # type: ignore[arg-type]  # what is asked of it is all there
 
 
 async def quoted(spent: Spending, **changes: Any) -> Any:
@@ -149,6 +152,70 @@ async def test_whoever_billing_never_told_of_is_trusted_up_to_the_exposure() -> 
     assert (await quoted(spent)).price == PRICE
 
 
+async def test_budgets_carry_what_billing_has_posted_of_their_own_period() -> None:
+    spent, _ = spending(Billing(cap(posted_nanousd=7), cap(period_id="credit", kind="credit", posted_nanousd=9)))
+    assert [budget.floor_nanousd for budget in (await quoted(spent)).budgets] == [7, 9]
+    december = await spent.quote("org-1", "proj_1", "m", size(), NOVEMBER + 20 * 86400)
+    assert [budget.floor_nanousd for budget in december.budgets] == [0, 9]
+
+
+async def test_what_billing_recovered_is_named_until_it_was_settled() -> None:
+    billing = Billing(cap())
+    one, other = Recovered("req_1", 5), Recovered("req_2", 6)
+    billing.told = PaymentTerms((cap(),), False, 0, (one, other))
+    spent, _ = spending(billing)
+    assert (await quoted(spent)).recovered == (one, other)
+    spent.forget_recovered([one])
+    assert (await quoted(spent)).recovered == (other,)
+
+
+async def test_terms_that_are_doubted_are_asked_for_before_they_are_used() -> None:
+    billing = Billing(cap())
+    spent, _ = spending(billing)
+    await quoted(spent)
+    billing.told = PaymentTerms((), False, 0)
+    spent.doubt()
+    assert (await quoted(spent)).budgets == ()
+    billing.away = True
+    spent.doubt()
+    assert (await quoted(spent)).budgets == ()  # the last word is better than none
+
+
+@pytest.mark.parametrize(
+    ("terms", "served"),
+    [
+        (PaymentTerms((), False, 2 * 10**9), 2),
+        (PaymentTerms((), False, 0), 0),
+        (PaymentTerms((), True, 5 * 10**9), 0),
+        (PaymentTerms((cap(),), False, 5 * 10**9), 0),
+        (PaymentTerms((cap(soft=True),), False, 3 * 10**9), 3),
+    ],
+    ids=["told", "nothing", "prepaid", "hard", "soft"],
+)
+async def test_a_gateway_that_starts_while_billing_is_away_trusts_as_far_as_billing_last_said(
+    tmp_path: Path, terms: PaymentTerms, served: int
+) -> None:
+    billing, path = Billing(), tmp_path / "trust.json"
+    billing.told = terms
+    trust = Trust(path)
+    spent, clock = spending(billing, trust)
+    await quoted(spent)
+    keeping = asyncio.create_task(trust.keep(clock, logging.getLogger("test")))
+    await clock.advance(WRITE_INTERVAL_S + 1)
+    async with asyncio.timeout(10):
+        while not path.exists():
+            await asyncio.sleep(0.01)
+    keeping.cancel()
+    billing.away = True
+    again, _ = spending(billing, Trust(path))
+    dollar = (10**9 - 10 * 10_000) // 10_000
+    for _ in range(served):
+        await quoted(again, completion_tokens=dollar)
+    with pytest.raises(CapstanError) as refused:
+        await quoted(again, completion_tokens=dollar)
+    assert refused.value.reason is Reason.BUDGET_UNKNOWN
+
+
 async def test_what_was_told_last_is_believed_while_billing_is_away() -> None:
     billing = Billing(cap())
     spent, clock = spending(billing)
@@ -192,3 +259,34 @@ async def test_a_peer_that_failed_is_left_alone_for_a_while() -> None:
     with pytest.raises(CapstanError):
         await remembered.get("b")
     assert asked == 2
+
+
+def test_trust_that_cannot_be_read_is_as_good_as_none_and_the_default_needs_no_memory(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    for text in ("", "[]", "{", '{"org-1": "x"}'):
+        path.write_text(text)
+        assert Trust(path).of("org-1", "proj_1") == DEFAULT_EXPOSURE_NANOUSD
+    trust = Trust()
+    trust.told("org-1", "proj_1", 7, bound=True)
+    assert (trust.of("org-1", "proj_1"), trust.of("org-1", "proj_2"), trust.of("org-2", "")) == (
+        0,
+        7,
+        DEFAULT_EXPOSURE_NANOUSD,
+    )
+    trust.told("org-1", "proj_1", DEFAULT_EXPOSURE_NANOUSD, bound=False)
+    assert trust.of("org-1", "proj_1") == DEFAULT_EXPOSURE_NANOUSD
+
+
+def test_exposure_counts_what_was_spent_and_begins_anew_when_money_can_be_checked() -> None:
+    trust = Trust()
+    trust.told("org-1", "proj_1", 100, bound=False)
+    exposure = Exposure(trust)
+    exposure.add("org-1", "proj_1", 90)
+    with pytest.raises(CapstanError):
+        exposure.add("org-1", "proj_1", 20)
+    exposure.correct("org-1", -50)
+    exposure.add("org-1", "proj_1", 60)
+    exposure.over("org-1")
+    exposure.add("org-1", "proj_1", 100)
+    exposure.over()
+    exposure.add("org-1", "proj_1", 100)

@@ -23,7 +23,7 @@ REQUESTS = Charge(Dimension.REQUESTS_PER_MINUTE, "proj_1", "llama:8b", 60, 1)
 TOKENS = Charge(Dimension.TOKENS_PER_MINUTE, "org-1", "llama:8b", 1000, 300)
 RESERVATION = Reservation("req_1", "org-1", (REQUESTS, TOKENS))
 CREDIT = Charge(Dimension.MONEY, "org-1", "", 5 * 10**9, 10**6, budget=Budget("credit", "credit"))
-SPENT = Charge(Dimension.MONEY, "proj_1", "", 5 * 10**9, 10**6, budget=Budget("2026-11", "project", 7))
+SPENT = Charge(Dimension.MONEY, "proj_1", "", 5 * 10**9, 10**6, budget=Budget("2026-11", "project", 7, 6))
 PAID = Reservation("req_1", "org-1", (REQUESTS, CREDIT, SPENT))
 
 
@@ -34,7 +34,7 @@ def test_all_keys_of_an_organisation_share_one_hash_tag() -> None:
         "{rl:org-1}:requests:proj_1:llama:8b",
         "{rl:org-1}:tokens:org-1:llama:8b",
     ]
-    assert arguments == [900_000, 900_000, 0, "rate", "", 60, 60, 1, "", "rate", "r", 1000, 1000, 300, ""]
+    assert arguments == [900_000, 900_000, 0, "rate", "", 60, 60, 1, "", 0, "rate", "r", 1000, 1000, 300, "", 0]
     assert settle_call(Settlement("req_1", "org-1", 20, 7)) == (keys[:1], [20, 7, 60_000])
     assert renew_call(Renewal("req_1", "org-1", 20)) == (keys[:1], [20, 900_000])
     assert heartbeat_call("gateway-1") == (["{rl}:gateways"], ["gateway-1", 10_000])
@@ -44,8 +44,8 @@ def test_money_is_kept_by_period_and_a_day_longer_than_its_hold() -> None:
     keys, arguments = reserve_call(PAID)
     assert keys[2:] == ["{rl:org-1}:money:org-1:credit", "{rl:org-1}:money:proj_1:2026-11"]
     assert arguments[:3] == [900_000, 900_000 + 86_400_000, 0]
-    assert arguments[9:15] == ["money", "r", 5 * 10**9, 5 * 10**9, 10**6, ""]
-    assert arguments[15:] == ["money", "r", 5 * 10**9, 5 * 10**9, 10**6, 7]
+    assert arguments[10:17] == ["money", "r", 5 * 10**9, 5 * 10**9, 10**6, "", 0]
+    assert arguments[17:] == ["money", "r", 5 * 10**9, 5 * 10**9, 10**6, 7, 6]
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_money_is_kept_by_period_and_a_day_longer_than_its_hold() -> None:
 )
 def test_a_charge_says_how_it_is_counted(charge: Charge, kind: str, flags: str, cap: int) -> None:
     _, arguments = reserve_call(replace(RESERVATION, charges=(charge,), granted=True))
-    assert arguments[2:] == [1, kind, flags, charge.limit, cap, charge.cost, ""]
+    assert arguments[2:] == [1, kind, flags, charge.limit, cap, charge.cost, "", 0]
 
 
 def test_money_that_does_not_fit_names_its_budget() -> None:

@@ -131,6 +131,7 @@ class SpendingTerms(_message.Message):
     BUDGETS_FIELD_NUMBER: _builtins.int
     PREPAID_FIELD_NUMBER: _builtins.int
     MAX_EXPOSURE_NANOUSD_FIELD_NUMBER: _builtins.int
+    RECOVERED_FIELD_NUMBER: _builtins.int
     prepaid: _builtins.bool
     """True when the organisation pays in advance: nothing is served while its credit cannot be checked."""
     max_exposure_nanousd: _builtins.int
@@ -139,20 +140,53 @@ class SpendingTerms(_message.Message):
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___SpendingBudget]:
         """None: nothing does."""
 
+    @_builtins.property
+    def recovered(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoveredRequest]:
+        """The project's requests that were settled in the last hour for a gateway which died, at most 1,000, the latest first.
+        What is posted has them, so the caller shall see to it that they are not held as well.
+        """
+
     def __init__(
         self,
         *,
         budgets: _abc.Iterable[Global___SpendingBudget] | None = ...,
         prepaid: _builtins.bool = ...,
         max_exposure_nanousd: _builtins.int = ...,
+        recovered: _abc.Iterable[Global___RecoveredRequest] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "max_exposure_nanousd", b"max_exposure_nanousd", "prepaid", b"prepaid"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "max_exposure_nanousd", b"max_exposure_nanousd", "prepaid", b"prepaid", "recovered", b"recovered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SpendingTerms: _TypeAlias = SpendingTerms  # noqa: Y015
+
+@_typing.final
+class RecoveredRequest(_message.Message):
+    """A request whose gateway died."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_COUNT_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """"req_…"."""
+    token_count: _builtins.int
+    """Tokens that it used, 0 or greater."""
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        token_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["request_id", b"request_id", "token_count", b"token_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveredRequest: _TypeAlias = RecoveredRequest  # noqa: Y015
 
 @_typing.final
 class SpendingBudget(_message.Message):

@@ -26,49 +26,49 @@ from capstan.errors.v1 import errors_pb2 as capstan_dot_errors_dot_v1_dot_errors
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$capstan/ratelimit/v1/ratelimit.proto\x12\x14\x63\x61pstan.ratelimit.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\"B\n\x0eReserveRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32!.capstan.ratelimit.v1.ReserveItem\"\xa3\x01\n\x0bReserveItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12-\n\x07\x63harges\x18\x03 \x03(\x0b\x32\x1c.capstan.ratelimit.v1.Charge\x12\'\n\x04hold\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07granted\x18\x05 \x01(\x08\"\xe9\x01\n\x06\x43harge\x12\x32\n\tdimension\x18\x01 \x01(\x0e\x32\x1f.capstan.ratelimit.v1.Dimension\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x03\x12\x0e\n\x06shadow\x18\x06 \x01(\x08\x12\x15\n\rburst_percent\x18\x07 \x01(\x05\x12\x16\n\x0e\x63ount_rejected\x18\x08 \x01(\x08\x12,\n\x06\x62udget\x18\t \x01(\x0b\x32\x1c.capstan.ratelimit.v1.Budget\"U\n\x06\x42udget\x12\x11\n\tperiod_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x19\n\x0cseed_nanousd\x18\x03 \x01(\x03H\x00\x88\x01\x01\x42\x0f\n\r_seed_nanousd\"G\n\x0fReserveResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.capstan.ratelimit.v1.ReserveResult\"n\n\rReserveResult\x12+\n\x07refusal\x18\x01 \x01(\x0b\x32\x1a.capstan.errors.v1.Failure\x12\x30\n\x06meters\x18\x02 \x03(\x0b\x32 .capstan.ratelimit.v1.MeterState\"\x9e\x01\n\nMeterState\x12\x32\n\tdimension\x18\x01 \x01(\x0e\x32\x1f.capstan.ratelimit.v1.Dimension\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x65xceeded\x18\x05 \x01(\x08\"@\n\rSettleRequest\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .capstan.ratelimit.v1.SettleItem\"a\n\nSettleItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x03\x12\x16\n\x0e\x61mount_nanousd\x18\x04 \x01(\x03\"E\n\x0eSettleResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".capstan.ratelimit.v1.SettleResult\"\x1f\n\x0cSettleResult\x12\x0f\n\x07settled\x18\x01 \x01(\x08\">\n\x0cRenewRequest\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.capstan.ratelimit.v1.RenewItem\"H\n\tRenewItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x03\"C\n\rRenewResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.capstan.ratelimit.v1.RenewResult\"\x1b\n\x0bRenewResult\x12\x0c\n\x04lost\x18\x01 \x01(\x08\"&\n\x10HeartbeatRequest\x12\x12\n\ngateway_id\x18\x01 \x01(\t\"*\n\x11HeartbeatResponse\x12\x15\n\rgateway_count\x18\x01 \x01(\x03*\xe0\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12!\n\x1d\x44IMENSION_REQUESTS_PER_MINUTE\x10\x01\x12\x1f\n\x1b\x44IMENSION_TOKENS_PER_MINUTE\x10\x02\x12\x1e\n\x1a\x44IMENSION_REQUESTS_PER_DAY\x10\x03\x12\x1c\n\x18\x44IMENSION_TOKENS_PER_DAY\x10\x04\x12!\n\x1d\x44IMENSION_CONCURRENT_REQUESTS\x10\x05\x12\x13\n\x0f\x44IMENSION_MONEY\x10\x06\x32\xef\x02\n\x10RatelimitService\x12V\n\x07Reserve\x12$.capstan.ratelimit.v1.ReserveRequest\x1a%.capstan.ratelimit.v1.ReserveResponse\x12S\n\x06Settle\x12#.capstan.ratelimit.v1.SettleRequest\x1a$.capstan.ratelimit.v1.SettleResponse\x12P\n\x05Renew\x12\".capstan.ratelimit.v1.RenewRequest\x1a#.capstan.ratelimit.v1.RenewResponse\x12\\\n\tHeartbeat\x12&.capstan.ratelimit.v1.HeartbeatRequest\x1a\'.capstan.ratelimit.v1.HeartbeatResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$capstan/ratelimit/v1/ratelimit.proto\x12\x14\x63\x61pstan.ratelimit.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\"B\n\x0eReserveRequest\x12\x30\n\x05items\x18\x01 \x03(\x0b\x32!.capstan.ratelimit.v1.ReserveItem\"\xa3\x01\n\x0bReserveItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12-\n\x07\x63harges\x18\x03 \x03(\x0b\x32\x1c.capstan.ratelimit.v1.Charge\x12\'\n\x04hold\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0f\n\x07granted\x18\x05 \x01(\x08\"\xe9\x01\n\x06\x43harge\x12\x32\n\tdimension\x18\x01 \x01(\x0e\x32\x1f.capstan.ratelimit.v1.Dimension\x12\x12\n\nsubject_id\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\r\n\x05limit\x18\x04 \x01(\x03\x12\x0c\n\x04\x63ost\x18\x05 \x01(\x03\x12\x0e\n\x06shadow\x18\x06 \x01(\x08\x12\x15\n\rburst_percent\x18\x07 \x01(\x05\x12\x16\n\x0e\x63ount_rejected\x18\x08 \x01(\x08\x12,\n\x06\x62udget\x18\t \x01(\x0b\x32\x1c.capstan.ratelimit.v1.Budget\"\x83\x01\n\x06\x42udget\x12\x11\n\tperiod_id\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x19\n\x0cseed_nanousd\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x1a\n\rfloor_nanousd\x18\x04 \x01(\x03H\x01\x88\x01\x01\x42\x0f\n\r_seed_nanousdB\x10\n\x0e_floor_nanousd\"G\n\x0fReserveResponse\x12\x34\n\x07results\x18\x01 \x03(\x0b\x32#.capstan.ratelimit.v1.ReserveResult\"n\n\rReserveResult\x12+\n\x07refusal\x18\x01 \x01(\x0b\x32\x1a.capstan.errors.v1.Failure\x12\x30\n\x06meters\x18\x02 \x03(\x0b\x32 .capstan.ratelimit.v1.MeterState\"\x9e\x01\n\nMeterState\x12\x32\n\tdimension\x18\x01 \x01(\x0e\x32\x1f.capstan.ratelimit.v1.Dimension\x12\r\n\x05limit\x18\x02 \x01(\x03\x12\x11\n\tremaining\x18\x03 \x01(\x03\x12(\n\x05reset\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x10\n\x08\x65xceeded\x18\x05 \x01(\x08\"@\n\rSettleRequest\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .capstan.ratelimit.v1.SettleItem\"a\n\nSettleItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x03\x12\x16\n\x0e\x61mount_nanousd\x18\x04 \x01(\x03\"E\n\x0eSettleResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\".capstan.ratelimit.v1.SettleResult\"\x1f\n\x0cSettleResult\x12\x0f\n\x07settled\x18\x01 \x01(\x08\">\n\x0cRenewRequest\x12.\n\x05items\x18\x01 \x03(\x0b\x32\x1f.capstan.ratelimit.v1.RenewItem\"H\n\tRenewItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x0e\n\x06tokens\x18\x03 \x01(\x03\"C\n\rRenewResponse\x12\x32\n\x07results\x18\x01 \x03(\x0b\x32!.capstan.ratelimit.v1.RenewResult\"\x1b\n\x0bRenewResult\x12\x0c\n\x04lost\x18\x01 \x01(\x08\"&\n\x10HeartbeatRequest\x12\x12\n\ngateway_id\x18\x01 \x01(\t\"*\n\x11HeartbeatResponse\x12\x15\n\rgateway_count\x18\x01 \x01(\x03*\xe0\x01\n\tDimension\x12\x19\n\x15\x44IMENSION_UNSPECIFIED\x10\x00\x12!\n\x1d\x44IMENSION_REQUESTS_PER_MINUTE\x10\x01\x12\x1f\n\x1b\x44IMENSION_TOKENS_PER_MINUTE\x10\x02\x12\x1e\n\x1a\x44IMENSION_REQUESTS_PER_DAY\x10\x03\x12\x1c\n\x18\x44IMENSION_TOKENS_PER_DAY\x10\x04\x12!\n\x1d\x44IMENSION_CONCURRENT_REQUESTS\x10\x05\x12\x13\n\x0f\x44IMENSION_MONEY\x10\x06\x32\xef\x02\n\x10RatelimitService\x12V\n\x07Reserve\x12$.capstan.ratelimit.v1.ReserveRequest\x1a%.capstan.ratelimit.v1.ReserveResponse\x12S\n\x06Settle\x12#.capstan.ratelimit.v1.SettleRequest\x1a$.capstan.ratelimit.v1.SettleResponse\x12P\n\x05Renew\x12\".capstan.ratelimit.v1.RenewRequest\x1a#.capstan.ratelimit.v1.RenewResponse\x12\\\n\tHeartbeat\x12&.capstan.ratelimit.v1.HeartbeatRequest\x1a\'.capstan.ratelimit.v1.HeartbeatResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capstan.ratelimit.v1.ratelimit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DIMENSION']._serialized_start=1619
-  _globals['_DIMENSION']._serialized_end=1843
+  _globals['_DIMENSION']._serialized_start=1666
+  _globals['_DIMENSION']._serialized_end=1890
   _globals['_RESERVEREQUEST']._serialized_start=126
   _globals['_RESERVEREQUEST']._serialized_end=192
   _globals['_RESERVEITEM']._serialized_start=195
   _globals['_RESERVEITEM']._serialized_end=358
   _globals['_CHARGE']._serialized_start=361
   _globals['_CHARGE']._serialized_end=594
-  _globals['_BUDGET']._serialized_start=596
-  _globals['_BUDGET']._serialized_end=681
-  _globals['_RESERVERESPONSE']._serialized_start=683
-  _globals['_RESERVERESPONSE']._serialized_end=754
-  _globals['_RESERVERESULT']._serialized_start=756
-  _globals['_RESERVERESULT']._serialized_end=866
-  _globals['_METERSTATE']._serialized_start=869
-  _globals['_METERSTATE']._serialized_end=1027
-  _globals['_SETTLEREQUEST']._serialized_start=1029
-  _globals['_SETTLEREQUEST']._serialized_end=1093
-  _globals['_SETTLEITEM']._serialized_start=1095
-  _globals['_SETTLEITEM']._serialized_end=1192
-  _globals['_SETTLERESPONSE']._serialized_start=1194
-  _globals['_SETTLERESPONSE']._serialized_end=1263
-  _globals['_SETTLERESULT']._serialized_start=1265
-  _globals['_SETTLERESULT']._serialized_end=1296
-  _globals['_RENEWREQUEST']._serialized_start=1298
-  _globals['_RENEWREQUEST']._serialized_end=1360
-  _globals['_RENEWITEM']._serialized_start=1362
-  _globals['_RENEWITEM']._serialized_end=1434
-  _globals['_RENEWRESPONSE']._serialized_start=1436
-  _globals['_RENEWRESPONSE']._serialized_end=1503
-  _globals['_RENEWRESULT']._serialized_start=1505
-  _globals['_RENEWRESULT']._serialized_end=1532
-  _globals['_HEARTBEATREQUEST']._serialized_start=1534
-  _globals['_HEARTBEATREQUEST']._serialized_end=1572
-  _globals['_HEARTBEATRESPONSE']._serialized_start=1574
-  _globals['_HEARTBEATRESPONSE']._serialized_end=1616
-  _globals['_RATELIMITSERVICE']._serialized_start=1846
-  _globals['_RATELIMITSERVICE']._serialized_end=2213
+  _globals['_BUDGET']._serialized_start=597
+  _globals['_BUDGET']._serialized_end=728
+  _globals['_RESERVERESPONSE']._serialized_start=730
+  _globals['_RESERVERESPONSE']._serialized_end=801
+  _globals['_RESERVERESULT']._serialized_start=803
+  _globals['_RESERVERESULT']._serialized_end=913
+  _globals['_METERSTATE']._serialized_start=916
+  _globals['_METERSTATE']._serialized_end=1074
+  _globals['_SETTLEREQUEST']._serialized_start=1076
+  _globals['_SETTLEREQUEST']._serialized_end=1140
+  _globals['_SETTLEITEM']._serialized_start=1142
+  _globals['_SETTLEITEM']._serialized_end=1239
+  _globals['_SETTLERESPONSE']._serialized_start=1241
+  _globals['_SETTLERESPONSE']._serialized_end=1310
+  _globals['_SETTLERESULT']._serialized_start=1312
+  _globals['_SETTLERESULT']._serialized_end=1343
+  _globals['_RENEWREQUEST']._serialized_start=1345
+  _globals['_RENEWREQUEST']._serialized_end=1407
+  _globals['_RENEWITEM']._serialized_start=1409
+  _globals['_RENEWITEM']._serialized_end=1481
+  _globals['_RENEWRESPONSE']._serialized_start=1483
+  _globals['_RENEWRESPONSE']._serialized_end=1550
+  _globals['_RENEWRESULT']._serialized_start=1552
+  _globals['_RENEWRESULT']._serialized_end=1579
+  _globals['_HEARTBEATREQUEST']._serialized_start=1581
+  _globals['_HEARTBEATREQUEST']._serialized_end=1619
+  _globals['_HEARTBEATRESPONSE']._serialized_start=1621
+  _globals['_HEARTBEATRESPONSE']._serialized_end=1663
+  _globals['_RATELIMITSERVICE']._serialized_start=1893
+  _globals['_RATELIMITSERVICE']._serialized_end=2260
 # @@protoc_insertion_point(module_scope)

@@ -198,6 +198,7 @@ class Budget(_message.Message):
     PERIOD_ID_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     SEED_NANOUSD_FIELD_NUMBER: _builtins.int
+    FLOOR_NANOUSD_FIELD_NUMBER: _builtins.int
     period_id: _builtins.str
     """Period whose spending counts, e.g. "2026-11"; a prepaid credit has one of its own, e.g. "credit". 1 to 64 letters,
     digits, '_', '.' or '-'. A new period is a new meter: nothing is ever reset.
@@ -208,19 +209,30 @@ class Budget(_message.Message):
     """What billing has posted to the period so far, nano-dollars. Taken only where nothing is known yet. Unset: a budget of
     which nothing is known is refused with BUDGET_UNKNOWN.
     """
+    floor_nanousd: _builtins.int
+    """What billing has posted to the period, as the caller was last told, nano-dollars. The meter is raised to it where less
+    is known: money reaches billing without having been settled here when a gateway died, or while nothing bound it. An
+    old word changes nothing. Unset: as 0.
+    """
     def __init__(
         self,
         *,
         period_id: _builtins.str = ...,
         kind: _builtins.str = ...,
         seed_nanousd: _builtins.int | None = ...,
+        floor_nanousd: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_floor_nanousd", b"_floor_nanousd", "_seed_nanousd", b"_seed_nanousd", "floor_nanousd", b"floor_nanousd", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd", "kind", b"kind", "period_id", b"period_id", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_floor_nanousd", b"_floor_nanousd", "_seed_nanousd", b"_seed_nanousd", "floor_nanousd", b"floor_nanousd", "kind", b"kind", "period_id", b"period_id", "seed_nanousd", b"seed_nanousd"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__floor_nanousd: _TypeAlias = _typing.Literal["floor_nanousd"]  # noqa: Y015
+    _WhichOneofArgType__floor_nanousd: _TypeAlias = _typing.Literal["_floor_nanousd", b"_floor_nanousd"]  # noqa: Y015
     _WhichOneofReturnType__seed_nanousd: _TypeAlias = _typing.Literal["seed_nanousd"]  # noqa: Y015
     _WhichOneofArgType__seed_nanousd: _TypeAlias = _typing.Literal["_seed_nanousd", b"_seed_nanousd"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__floor_nanousd) -> _WhichOneofReturnType__floor_nanousd | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed_nanousd) -> _WhichOneofReturnType__seed_nanousd | None: ...
 
 Global___Budget: _TypeAlias = Budget  # noqa: Y015
