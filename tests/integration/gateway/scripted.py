@@ -179,6 +179,10 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     """Functions that it calls after its words, each without arguments."""
     ending: int = 1
     """Finish reason."""
+    thought: str = ""
+    """What it thinks before its words."""
+    counts: bool = True
+    """False: it ends without a word about what it used."""
     started: list[inference_pb2.Start] = field(default_factory=list)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -222,6 +226,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         self.waiting.add(asyncio.create_task(wait()))
 
     def _speak(self, start, frames) -> None:
+        if self.thought:
+            self._say(frames, inference_pb2.Delta(slot=start.slot, reasoning=self.thought, token_count=1))
         for choice in range(max(1, start.sampling.choice_count)):
             for word in self._words_after(start.continuation.text):
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
@@ -247,7 +253,7 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         for choice in range(count):
             delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=self.ending)
             if choice == count - 1:
-                delta.finish.CopyFrom(self._finish(count * len(self.words)))
+                delta.finish.CopyFrom(self._finish(count * len(self.words)) if self.counts else inference_pb2.Finish())
             self._say(frames, delta)
         self.running -= 1
 

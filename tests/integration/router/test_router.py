@@ -25,7 +25,7 @@ from tests.integration.router.replica import ScriptedReplica, serving
 
 GENERATE = router_pb2.MODEL_KIND_GENERATE
 UNREACHABLE = router_pb2.REPLICA_OUTCOME_UNREACHABLE
-OK = router_pb2.REPLICA_OUTCOME_OK
+FAILED, OK = router_pb2.REPLICA_OUTCOME_FAILED, router_pb2.REPLICA_OUTCOME_OK
 
 
 class Router:
@@ -227,6 +227,29 @@ async def test_failures_shut_a_replica_out_and_time_brings_a_trial(folder: Path)
         assert (await desk.place("req_trial", "chat", "chat-1")).replica_id == "chat-0"
         await desk.release("req_trial")
         await desk.ready("chat", 2)
+
+
+@pytest.mark.parametrize(("second", "refused"), [(FAILED, True), (UNREACHABLE, False)])
+async def test_a_request_is_accused_by_the_replicas_that_broke_under_it_and_not_by_those_it_never_reached(
+    folder: Path, second: router_pb2.ReplicaOutcome.ValueType, refused: bool
+) -> None:
+    def item(request_id: str, *excluded: str) -> router_pb2.PlaceItem:
+        return router_pb2.PlaceItem(
+            request_id=request_id, model="chat", kind=GENERATE, excluded_replica_ids=excluded, body_hash=7
+        )
+
+    async with (
+        serving(ScriptedReplica("chat"), folder / "chat-0"),
+        serving(ScriptedReplica("chat"), folder / "chat-1"),
+        router(settings(folder, "chat-0", "chat-1", stale_after_s=1000)) as desk,
+    ):
+        await desk.ready("chat", 2)
+        (first,) = await desk.place_all(item("req_1"))
+        await desk.release("req_1", outcome=FAILED)
+        await desk.place_all(item("req_1", first.placement.replica_id))
+        await desk.release("req_1", outcome=second)
+        (its_like,) = await desk.place_all(item("req_2"))
+        assert its_like.HasField("refusal") is refused
 
 
 async def test_a_placement_nobody_releases_is_forgotten(folder: Path) -> None:
