@@ -6,9 +6,9 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tests.faults.router.cluster import GATEWAYS, MODEL, Cluster
@@ -41,14 +41,17 @@ class Balancer:
     """What stands in front of gateways: a new connection goes to one that says it is ready."""
 
     cluster: Cluster
-    ready: list[str] = field(default_factory=lambda: list(GATEWAYS))
+    gateways: Sequence[str] = GATEWAYS
     turn: int = 0
+
+    def __post_init__(self) -> None:
+        self.ready = list(self.gateways)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Balancer]:
         async def watch() -> None:
             while True:
-                ready = [name for name in GATEWAYS if await self.cluster[name].is_ready()]
+                ready = [name for name in self.gateways if await self.cluster[name].is_ready()]
                 self.ready = ready or self.ready
                 await asyncio.sleep(0.05)
 
@@ -71,9 +74,10 @@ async def ask(
     *,
     max_tokens: int = 30,
     leave_after: int | None = None,
+    seen: Callable[[int], None] = lambda events: None,
     **more: Any,
 ) -> Outcome:
-    """Stream one answer; leave after so many events."""
+    """Stream one answer; leave after so many events. `seen` is told the number of each event as it comes."""
     outcome = Outcome(prompt, time.monotonic())
     body: dict[str, Any] = {
         "model": MODEL,
@@ -98,7 +102,7 @@ async def ask(
             outcome.status = int(lines[0].split()[1])
             headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
             outcome.request_id = headers.get("x-request-id", "")
-            await _read(reader, outcome, leave_after)
+            await _read(reader, outcome, leave_after, seen)
     except (OSError, EOFError, TimeoutError) as error:
         outcome.error = type(error).__name__
     finally:
@@ -108,7 +112,9 @@ async def ask(
     return outcome
 
 
-async def _read(reader: asyncio.StreamReader, outcome: Outcome, leave_after: int | None) -> None:
+async def _read(
+    reader: asyncio.StreamReader, outcome: Outcome, leave_after: int | None, seen: Callable[[int], None]
+) -> None:
     events = 0
     while line := await reader.readline():
         if line.startswith(b": "):
@@ -124,6 +130,7 @@ async def _read(reader: asyncio.StreamReader, outcome: Outcome, leave_after: int
             if chunk.get("usage"):
                 outcome.completion_tokens = chunk["usage"]["completion_tokens"]
             events += 1
+            seen(events)
             if leave_after is not None and events >= leave_after:
                 return
         elif outcome.status != 200 and line.startswith(b"{"):
@@ -133,8 +140,17 @@ async def _read(reader: asyncio.StreamReader, outcome: Outcome, leave_after: int
 class Load:
     """A steady rate of requests, open loop: none waits for another."""
 
-    def __init__(self, cluster: Cluster, *, per_s: float, seed: int, max_tokens: int = 30) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        per_s: float,
+        seed: int,
+        max_tokens: int = 30,
+        gateways: Sequence[str] = GATEWAYS,
+    ) -> None:
         self._cluster = cluster
+        self._gateways = gateways
         self._per_s = per_s
         self._random = random.Random(seed)
         self._max_tokens = max_tokens
@@ -143,7 +159,7 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Load]:
         """Ask from now on until the block is left."""
-        async with Balancer(self._cluster).watching() as balancer:
+        async with Balancer(self._cluster, self._gateways).watching() as balancer:
             asking = asyncio.create_task(self._ask(balancer))
             try:
                 yield self
