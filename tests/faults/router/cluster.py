@@ -151,6 +151,8 @@ class Cluster:
         self.processes: dict[str, Process] = {}
         self.proxies: dict[str, FaultProxy] = {}
         self._ports = {name: free_port() for name in (*replicas, "cold", *ROUTERS)}
+        self.doors = {name: free_port() for name in GATEWAYS}
+        """The gateways' public ports."""
 
     def __getitem__(self, name: str) -> Process:
         return self.processes[name]
@@ -213,7 +215,7 @@ class Cluster:
             }
             said |= {
                 "ROUTER_ADDRESS": f"ipv4:{routers}",
-                "HTTP_LISTEN": f"unix:{self.folder}/{name}.http",
+                "HTTP_LISTEN": f"127.0.0.1:{self.doors[name]}",
                 "JOURNAL_PATH": f"{self.folder}/{name}.db",
                 "FIRST_TOKEN_TIMEOUT_S": "4",
                 "IDLE_TIMEOUT_S": "4",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +16,10 @@ from tests.faults.router.driver import Load, ask, check_bills, check_texts
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 FEW_FILES = 256
+
+
+def open_files(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
 async def under_way(cluster: Cluster, count: int) -> None:
@@ -67,14 +72,15 @@ async def test_without_file_descriptors_a_gateway_goes_on_with_what_it_has_and_r
     assert process is not None
     before, most = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
     resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (FEW_FILES, most))
-    door = str(cluster.folder / f"{GATEWAYS[0]}.http")
     idle: list[asyncio.StreamWriter] = []
     try:
         async with asyncio.timeout(20):
             asking = asyncio.create_task(ask(cluster, GATEWAYS[0], "Under way", max_tokens=200))
             await under_way(cluster, 1)
             for _ in range(400):
-                idle += (await asyncio.open_unix_connection(door))[1:]
+                idle += (await asyncio.open_connection("127.0.0.1", cluster.doors[GATEWAYS[0]]))[1:]
+            while open_files(process.pid) < FEW_FILES - 8:
+                await asyncio.sleep(0.02)
             assert (await asking).went_well
     finally:
         for writer in idle:

@@ -44,19 +44,22 @@ def principal() -> auth_pb2.Principal:
 
 @dataclass
 class Auth(auth_pb2_grpc.AuthServiceServicer):
-    """Knows one key."""
+    """Knows one key, and those of `others`."""
 
     principal: auth_pb2.Principal = field(default_factory=principal)
+    others: dict[str, auth_pb2.Principal] = field(default_factory=dict)
+    """By key."""
     lookups: list[int] = field(default_factory=list)
     changes: asyncio.Queue[auth_pb2.WatchResponse] = field(default_factory=asyncio.Queue)
 
     async def Authenticate(self, request, context):
         self.lookups.append(len(request.key_digests))
         unknown = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_KEY_INVALID)
+        known = {keys.digest(key): who for key, who in (self.others | {KEY: self.principal}).items()}
         return auth_pb2.AuthenticateResponse(
             results=[
-                auth_pb2.AuthenticateResult(principal=self.principal)
-                if digest == keys.digest(KEY)
+                auth_pb2.AuthenticateResult(principal=known[digest])
+                if digest in known
                 else auth_pb2.AuthenticateResult(refusal=unknown)
                 for digest in request.key_digests
             ]
@@ -124,19 +127,25 @@ class Router(router_pb2_grpc.RouterServiceServicer):
     released: dict[str, list[int]] = field(default_factory=dict)
     deaf: bool = False
     """Set: it cannot be told of releases."""
+    full: bool = False
+    """Set: its queue is full."""
 
     async def Place(self, request, context):
         return router_pb2.PlaceResponse(results=[self._place(item) for item in request.items])
 
     async def Queue(self, request, context):
         self.waited.append(request.max_wait.ToNanoseconds() / 1e9)
+        if self.full:
+            refusal = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_OVERLOADED)
+            refusal.metadata["retry_after_ms"] = "5000"
+            return router_pb2.QueueResponse(result=router_pb2.PlaceResult(refusal=refusal))
         if self.room is not None:
             await self.room.wait()
             self.room = None
         return router_pb2.QueueResponse(result=self._place(request.item))
 
     def _place(self, item):
-        if self.room is not None:
+        if self.full or self.room is not None:
             full = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_NO_CAPACITY)
             return router_pb2.PlaceResult(refusal=full)
         self.items.append(item)

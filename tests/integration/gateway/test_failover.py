@@ -189,6 +189,18 @@ async def test_a_stream_that_waits_for_room_is_kept_alive_and_then_served(script
     assert scripted.router.waited == [pytest.approx(30, abs=1)]
 
 
+@pytest.mark.parametrize("more", [{}, {"stream": True}])
+async def test_what_finds_the_queue_full_is_a_503_that_says_when_and_holds_nothing(
+    client: Client, scripted: Peers, more: dict[str, object]
+) -> None:
+    scripted.router.full = True
+    answer = await client.post(CHAT, ASK | more)
+    assert error(answer) == (503, "service_unavailable_error", None, "server_is_overloaded")
+    assert 5 <= int(answer.headers["retry-after"]) <= 13
+    await eventually(lambda: list(scripted.ratelimit.settled.values()) == [0])
+    assert scripted.billing.events == {}
+
+
 async def test_a_client_that_leaves_the_queue_frees_its_reservation(client: Client, scripted: Peers) -> None:
     scripted.router.room = asyncio.Event()
     with contextlib.suppress(TimeoutError):
