@@ -252,6 +252,20 @@ async def test_a_request_is_accused_by_the_replicas_that_broke_under_it_and_not_
         assert its_like.HasField("refusal") is refused
 
 
+async def test_what_only_a_newer_gateway_knows_is_passed_over_or_refused_by_name(folder: Path) -> None:
+    async with serving(ScriptedReplica("chat"), folder / "chat-0"), router(settings(folder, "chat-0")) as desk:
+        await desk.ready("chat", 1)
+        newer = router_pb2.PlaceItem(request_id="req_1", model="chat", kind=GENERATE, service_class=99)  # type: ignore[arg-type]
+        newer.MergeFromString(b"\x82\xfa\x01\x03new")
+        strange = router_pb2.PlaceItem(request_id="req_2", model="chat", kind=99)  # type: ignore[arg-type]
+        placed, refused = await desk.place_all(newer, strange)
+        assert placed.placement.replica_id == "chat-0"
+        assert from_failure(refused.refusal).reason is Reason.INVALID_ARGUMENT
+        for _ in range(5):
+            await desk.release("req_1", outcome=99)  # type: ignore[arg-type]
+            await desk.place("req_1")
+
+
 async def test_a_placement_nobody_releases_is_forgotten(folder: Path) -> None:
     async with (
         serving(ScriptedReplica("chat"), folder / "chat-0"),
