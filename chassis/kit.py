@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from dataclasses import dataclass
 from typing import Protocol
@@ -61,6 +62,8 @@ class Connect(Protocol):
 class Draining:
     """True from the moment the service was asked to stop; long streams may look at it."""
 
-    def __init__(self) -> None:
+    def __init__(self, hurried: asyncio.Event) -> None:
         self.started = False
         self.grace_s = 0.0
+        self.hurried = hurried
+        """Set when it was asked twice: there is no grace any more."""

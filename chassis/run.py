@@ -86,7 +86,7 @@ async def serve(
     log = logging.getLogger(f"capstan.{name}")
     clock = clock or SystemClock()
     instance = os.environ.get("HOSTNAME_OVERRIDE") or f"{name}-{socket.gethostname()}-{os.getpid()}"
-    registry, readiness, draining = metrics.new_registry(), Readiness(), Draining()
+    registry, readiness, draining = metrics.new_registry(), Readiness(), Draining(stop.hurried)
     tracing = Tracing(name, instance, settings.otlp_endpoint, settings.trace_sample_ratio)
     started = readiness.condition("started")
     serving = readiness.condition("not draining", ready=True)

@@ -28,7 +28,8 @@ from services.gateway.peers.admin.bookkeeper import Bookkeeper
 from services.gateway.peers.answers import SharedAnswers
 from services.gateway.peers.auth import Authenticator
 from services.gateway.peers.billing import Biller
-from services.gateway.peers.inference import Patience, Replicas
+from services.gateway.peers.inbox import Patience
+from services.gateway.peers.inference import Replicas
 from services.gateway.peers.jobs import Keeper
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter
@@ -133,8 +134,10 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.tasks.spawn("what may be served on trust", trust.keep(kit.clock, kit.log))
         kit.tasks.spawn("checkpoints", admission.checkpoint_for_ever())
+        retries = RetryBudget(settings.retry_budget, settings.retry_least)
+        migrations = RetryBudget(settings.retry_budget, settings.migrate_least)
         generator = Generator(
-            Parts(placer, replicas, releases, RetryBudget(settings.retry_budget, settings.retry_burst), metrics),
+            Parts(placer, replicas, releases, retries, migrations, metrics),
             Rules(
                 Patience(
                     settings.first_token_timeout_s,
@@ -169,6 +172,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             classifier=classifier,
             admission=admission,
             generator=generator,
+            retries=retries,
             forecast=CompletionForecast(settings.default_completion_tokens),
             keeper=Keeper(channel(settings.jobs_address), settings.jobs_timeout_s),
             replays=replays if settings.idempotency_bytes else None,

@@ -1,7 +1,8 @@
 """One request's attempts: placed on one replica after another, the failed ones excluded, and released from each.
 
 This is the one owner of retries. Before its first token a request is tried once more elsewhere, under a budget; after
-it, plain text is taken up elsewhere where it broke off (`resume`), under the same budget.
+it, plain text is taken up elsewhere where it broke off (`resume`), under a budget of its own: it costs an engine that
+was doing the work already, while second attempts are what storms are made of.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ from services.gateway.deltas import Delta
 from services.gateway.endpoints import Placement
 from services.gateway.metrics import Metrics
 from services.gateway.peers.billing import serialized
-from services.gateway.peers.inference import Inbox, Patience, Replicas, Start
+from services.gateway.peers.inbox import Inbox, Patience
+from services.gateway.peers.inference import BEGUN, Replicas, Start
 from services.gateway.peers.inference_start import continued, may_continue
 from services.gateway.peers.prompt_hashes import body_hash, prefix_hashes, session_hash
 from services.gateway.peers.router import Errand, Placer, Release, ReplicaOutcome
 from services.gateway.retry_budget import RetryBudget
 from services.gateway.terms import Terms
 
-Batch = list[tuple[int, Delta]]
+Batch = Sequence[tuple[int, Delta]]
 
 MOST_RESUMPTIONS = 2
 
@@ -43,6 +45,8 @@ def verdict(error: CapstanError) -> ReplicaOutcome:
     """Judge the replica by how a request ended there: a client's own slowness or haste says nothing against it."""
     if error.metadata.get("limit") == "request" or error.metadata.get("service") == "client" or is_stopping(error):
         return "ok"
+    if error.reason is Reason.UNAVAILABLE and BEGUN in error.metadata:
+        return "failed"
     return FAULTS.get(error.reason, "ok")
 
 
@@ -73,7 +77,8 @@ class Parts:
     placer: Placer
     replicas: Replicas
     releases: Outbox[Release]
-    budget: RetryBudget
+    retries: RetryBudget
+    migrations: RetryBudget
     metrics: Metrics
 
 
@@ -129,13 +134,14 @@ class Attempts:
 
     async def first(self) -> Batch:
         """Answer the first news, from the second replica if need be. Raises `CapstanError`."""
-        self._parts.budget.note_request()
+        for budget in (self._parts.retries, self._parts.migrations):
+            budget.note_request(self._begin)
         try:
             return await self._attempt(self._starts)
         except CapstanError as error:
             if not may_try_again(error) or self._placement is None:
                 raise
-            await self._exclude(error)
+            await self._exclude(error, self._parts.retries)
             self._parts.metrics.second_attempts.labels(self._grant.model).inc()
             return await self._again(self._starts, error)
 
@@ -144,7 +150,7 @@ class Attempts:
         if not self.resumable or not may_try_again(error):
             raise error
         self._resumptions -= 1
-        await self._exclude(error)
+        await self._exclude(error, self._parts.migrations)
         self._errand = dataclasses.replace(self._errand, model=self.placement.model, no_fallback=True)
         batch = await self._again([continued(self._starts[0], text)], error)
         self._parts.metrics.migrations.labels(self._grant.model).inc()
@@ -191,10 +197,10 @@ class Attempts:
             base += max(1, start.sampling.choice_count)
         return await self.inbox.take(now())
 
-    async def _exclude(self, error: CapstanError) -> None:
+    async def _exclude(self, error: CapstanError, budget: RetryBudget) -> None:
         """Leave the replica that failed, for another. Raises `error` when the budget for that is used up."""
         self.inbox.abort()
-        if not is_stopping(error) and not self._parts.budget.take():
+        if not is_stopping(error) and not budget.take(asyncio.get_running_loop().time()):
             raise error
         release = self._release(verdict(error))
         self._grant.broken |= release.outcome != "ok"

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from services.gateway.collected import Choice
-from services.gateway.deltas import FINISH_REASONS, Delta, LogprobEntry, TokenLogprob, Usage
+from services.gateway.deltas import Delta, LogprobEntry, TokenLogprob, Usage, finish_word
 from services.gateway.stream import event
 
 Json = dict[str, Any]
@@ -173,7 +173,7 @@ class ChunkWriter:
             elif text:
                 parts += (self._text_prefixes[index], orjson.dumps(text), self._text_suffix)
             if delta.finish_reason:
-                reason = self._words.finish_reason(FINISH_REASONS[delta.finish_reason])
+                reason = self._words.finish_reason(finish_word(delta.finish_reason))
                 self._choice(index, {}, None, reason, parts)
         return b"".join(parts)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 
-from services.gateway.deltas import FINISH_REASONS, Delta, TokenLogprob
+from services.gateway.deltas import Delta, TokenLogprob, finish_word
 
 
 @dataclass(slots=True)
@@ -40,7 +40,7 @@ class Choice:
             call.arguments.append(part.arguments)
         self.logprobs.extend(delta.logprobs)
         if delta.finish_reason:
-            self.finish_reason = FINISH_REASONS[delta.finish_reason]
+            self.finish_reason = finish_word(delta.finish_reason)
 
 
 async def collect(batches: AsyncIterator[Sequence[tuple[int, Delta]]], choice_count: int) -> list[Choice]:

@@ -66,6 +66,11 @@ class Delta(Protocol):
 FINISH_REASONS: Mapping[int, str] = {1: "stop", 2: "length", 3: "tool_calls", 4: "length"}
 
 
+def finish_word(number: int) -> str:
+    """Put a finish reason in OpenAI's word; a reason that only a newer replica knows is still an end: "stop"."""
+    return FINISH_REASONS.get(number, "stop")
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of one request, as the engine counted them."""

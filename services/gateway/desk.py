@@ -18,6 +18,7 @@ from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.router import Placer, Release
 from services.gateway.reception import Reception
 from services.gateway.replays import Replays
+from services.gateway.retry_budget import RetryBudget
 from services.gateway.settings import Settings
 
 
@@ -37,6 +38,7 @@ class Desk:
     classifier: Classifier
     admission: Admission
     generator: Generator
+    retries: RetryBudget
     forecast: CompletionForecast
     keeper: Keeper
     replays: Replays | None

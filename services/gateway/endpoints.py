@@ -29,17 +29,24 @@ class Endpoints:
 
     def __init__(self) -> None:
         self._known: dict[str, list[Placement]] = {}
-        self._heard_at = float("-inf")
+        self._heard_at: dict[str, float] = {}
+        """When each model's were told."""
         self._failed_at: dict[str, float] = {}
         self._turn = 0
 
     def learn(self, replicas: Iterable[Placement], now: float) -> None:
-        """Take all that can be placed on now; what was known before is forgotten."""
-        known: dict[str, dict[str, Placement]] = {}
+        """Take all that can be placed on now; what was known before of the same models is forgotten.
+
+        Of a model without any, what was known stays until it is too old: a router that has just started knows none yet,
+        and may be gone again before it does.
+        """
+        told: dict[str, dict[str, Placement]] = {}
         for replica in replicas:
-            known.setdefault(replica.model, {})[replica.replica_id] = replica
-        self._known = {model: list(found.values()) for model, found in known.items()}
-        self._heard_at = now
+            told.setdefault(replica.model, {})[replica.replica_id] = replica
+        self._heard_at = {model: at for model, at in self._heard_at.items() if now - at <= TRUSTED_S}
+        self._heard_at |= dict.fromkeys(told, now)
+        self._known = {model: self._known[model] for model in self._heard_at if model not in told}
+        self._known |= {model: list(found.values()) for model, found in told.items()}
 
     def failed(self, replica_id: str, now: float) -> None:
         """Note that a replica failed a request."""
@@ -48,7 +55,7 @@ class Endpoints:
 
     def pick(self, model: str, excluded: Collection[str], now: float) -> Placement | None:
         """Pick the next replica of a served model; None when there is none, or what is known is too old."""
-        if now - self._heard_at > TRUSTED_S:
+        if now - self._heard_at.get(model, float("-inf")) > TRUSTED_S:
             return None
         able = [each for each in self._known.get(model, ()) if each.replica_id not in excluded]
         sound = [each for each in able if self._failed_at.get(each.replica_id, float("-inf")) + SPARED_S <= now]

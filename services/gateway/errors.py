@@ -99,6 +99,8 @@ _NAMED_SERVICES = frozenset({"auth", "ratelimit", "router", "inference", "modera
 
 def _unavailable(case: _Case) -> ApiError:
     service = case.text("service")
+    if service == "gateway":  # it stops, and this answer with it
+        return _away(case, "server_shutdown")
     code = f"{service}_unavailable" if service in _NAMED_SERVICES else "service_unavailable"
     return _away(case, code)
 

@@ -29,6 +29,8 @@ class Generation:
         self._token_count = 0
         self._text: list[str] = []
         """What was told, while it may be needed to go on elsewhere."""
+        self._thought = False
+        """Whether thoughts were told: another replica cannot be told of them, so it cannot go on after them."""
 
     @property
     def placement(self) -> Placement:
@@ -49,6 +51,7 @@ class Generation:
                 self._token_count += delta.token_count
                 if keeps:
                     self._text.append(delta.text)
+                    self._thought = self._thought or bool(delta.reasoning)
             yield batch
             try:
                 batch = await self._attempts.inbox.take(now())
@@ -56,6 +59,8 @@ class Generation:
                 batch = await self._resumed(error)
 
     async def _resumed(self, error: CapstanError) -> Batch:
+        if self._thought:
+            raise error
         return await self._attempts.resume("".join(self._text), error)
 
     def generated(self) -> int:
@@ -63,17 +68,26 @@ class Generation:
         return self._token_count
 
     @property
+    def counted(self) -> bool:
+        """Whether the engine said what it used. One that ends without a word is not free: see `usage`."""
+        usage = self._attempts.inbox.usage
+        return usage.prompt_tokens > 0 and (usage.completion_tokens > 0 or self._token_count == 0)
+
+    @property
     def usage(self) -> Usage:
-        """The engine's count; complete once `batches` has ended."""
-        return self._attempts.inbox.usage
+        """The engine's count, or the tokens delivered where it has none; complete once `batches` has ended."""
+        return self._attempts.inbox.usage if self.counted else self._delivered
+
+    @property
+    def _delivered(self) -> Usage:
+        estimated = self.grant.usage.prompt_tokens or self.grant.work.prompt_tokens
+        return Usage(prompt_tokens=estimated, completion_tokens=self._token_count)
 
     async def late_usage(self) -> tuple[Usage, bool]:
         """Answer what was used by work that was cut short, and whether the engine counted it."""
-        inbox = self._attempts.inbox
-        if await inbox.ended(ABORT_ANSWER_S) and inbox.usage.prompt_tokens:
-            return inbox.usage, True
-        estimated = self.grant.usage.prompt_tokens or self.grant.work.prompt_tokens
-        return Usage(prompt_tokens=estimated, completion_tokens=self._token_count), False
+        if await self._attempts.inbox.ended(ABORT_ANSWER_S) and self.counted:
+            return self._attempts.inbox.usage, True
+        return self._delivered, False
 
 
 class Generator:

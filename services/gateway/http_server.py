@@ -15,6 +15,9 @@ from chassis.sockets import bound_address, listen
 from services.gateway.http_protocol import ConnectionLimits, http_protocol
 from services.gateway.settings import Settings
 
+LAST_WORD_S = 1.0
+"""How long an answer that is cut short has for saying so."""
+
 
 @asynccontextmanager
 async def http_server(app: AsgiApp, address: str, settings: Settings, kit: Kit, *, name: str) -> AsyncIterator[None]:
@@ -50,4 +53,19 @@ async def http_server(app: AsgiApp, address: str, settings: Settings, kit: Kit, 
         yield
     finally:
         server.should_exit = True
+        await _until(task, server, kit.draining.hurried)
+
+
+async def _until(task: asyncio.Task[None], server: uvicorn.Server, hurried: asyncio.Event) -> None:
+    """Wait for the server's end; when hurried, cut its answers short. Whoever is cut off is told so by its handler."""
+    hurry = asyncio.create_task(hurried.wait(), name="hurry")
+    await asyncio.wait([task, hurry], return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    if not task.done():
+        for answering in server.server_state.tasks:
+            answering.cancel("hurried")
+        await asyncio.wait([task], timeout=LAST_WORD_S)
+        server.force_exit = True
         await asyncio.wait([task])
+    if server.server_state.tasks:  # the grace was over: they were cancelled with the server's last breath
+        await asyncio.wait(server.server_state.tasks, timeout=LAST_WORD_S)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from chassis.errors import CapstanError, Reason
 from services.gateway.chat_answers import logprobs_json
 from services.gateway.conversation import item_id
-from services.gateway.deltas import FINISH_REASONS, Delta, TokenLogprob, ToolCallDelta
+from services.gateway.deltas import Delta, TokenLogprob, ToolCallDelta, finish_word
 
 Json = dict[str, Any]
 Kind = Literal["message", "function_call", "reasoning"]
@@ -91,7 +91,7 @@ class Output:
         for part in delta.tool_calls:
             yield from self._grow_call(part)
         if delta.finish_reason:
-            self.finish_reason = FINISH_REASONS[delta.finish_reason]
+            self.finish_reason = finish_word(delta.finish_reason)
 
     def more_text(self, delta: Delta) -> Item | None:
         """Take in a delta that only goes on with the message that is open, which nearly all do, and answer that item.

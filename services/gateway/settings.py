@@ -117,10 +117,15 @@ class Settings(ServiceSettings):
     """Tokens reserved for a completion without a maximum, until enough answers were seen to forecast better."""
 
     retry_budget: float = Field(default=0.2, ge=0, le=1)
-    """Second attempts as a share of requests, at the most."""
+    """Second attempts as a share of the requests of the last ten seconds, at the most. 0: none is tried twice, and none
+    goes on elsewhere."""
 
-    retry_burst: float = Field(default=100.0, ge=1)
-    """Second attempts that a quiet time may have saved up: about the requests that one replica runs for a gateway."""
+    retry_least: int = Field(default=10, ge=1)
+    """Second attempts in ten seconds that are allowed however few requests there were."""
+
+    migrate_least: int = Field(default=100, ge=1)
+    """Answers that may go on elsewhere in ten seconds however few requests there were: about as many as one replica
+    runs for a gateway. More may if they are no more than `retry_budget` of the requests."""
 
     migrate: bool = True
     """Go on with plain text on another replica when one is lost in the middle of it. False: the stream ends with an

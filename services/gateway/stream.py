@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from types import MappingProxyType
 from typing import Any
 
 import orjson
 
-from chassis.errors import CapstanError
+from chassis.errors import CapstanError, unavailable
+from services.gateway.admission import CLIENT_GONE
 from services.gateway.metrics import Metrics
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -28,6 +29,9 @@ KEEP_ALIVE: Mapping[str, Any] = MappingProxyType(
 """A comment: every parser of events passes over it."""
 
 NEVER_S = 86_400.0
+
+LAST_WORD_S = 0.5
+"""How long a stream that is cut short may take to say so."""
 
 HEADERS: Headers = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -134,7 +138,18 @@ class EventStream:
                             await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except CapstanError as error:
                     failure = error
+                except asyncio.CancelledError as error:
+                    if error.args != (CLIENT_GONE,):
+                        await self._cut_short(send)
+                    raise
                 last = b"" if failure is None else self._error_event(failure)
                 await send({"type": "http.response.body", "body": last, "more_body": False})
                 if failure is not None:
                     raise failure
+
+    async def _cut_short(self, send: Send) -> None:
+        """Tell a client that is still there why its answer ends, if it takes that at once."""
+        last = self._error_event(unavailable("gateway", "it stops"))
+        with suppress(OSError, TimeoutError):
+            async with asyncio.timeout(LAST_WORD_S):
+                await send({"type": "http.response.body", "body": last, "more_body": False})

@@ -9,7 +9,7 @@ import orjson
 
 from services.gateway.chat_answers import Head, usage_json
 from services.gateway.collected import Choice
-from services.gateway.deltas import FINISH_REASONS, Delta, TokenLogprob, Usage
+from services.gateway.deltas import Delta, TokenLogprob, Usage, finish_word
 
 Json = dict[str, Any]
 
@@ -88,7 +88,7 @@ class ChunkWriter:
         parts: list[bytes] = []
         for base, delta in batch:
             index = base + delta.choice
-            reason = FINISH_REASONS[delta.finish_reason] if delta.finish_reason else None
+            reason = finish_word(delta.finish_reason) if delta.finish_reason else None
             if delta.text or reason or delta.logprobs:
                 logprobs = None
                 if self._logprobs:

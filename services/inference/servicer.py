@@ -222,6 +222,8 @@ async def _read(session: Session, requests: AsyncIterator[inference_pb2.SessionR
                     session.start(request.start)
                 case "abort":
                     session.abort(request.abort.slot)
+                case None:  # what only a newer gateway says
+                    pass
                 case _:
                     raise CapstanError(Reason.INVALID_ARGUMENT, "a session is opened once", param="open")
     except CapstanError as error:

@@ -39,7 +39,9 @@ WENT_WELL: dict[int, bool] = {
     router_pb2.REPLICA_OUTCOME_TIMED_OUT: False,
 }
 
-DEATHS = frozenset({router_pb2.REPLICA_OUTCOME_UNREACHABLE, router_pb2.REPLICA_OUTCOME_FAILED})
+DEATHS = frozenset({router_pb2.REPLICA_OUTCOME_FAILED})
+"""What a request that kills looks like. One that never got there has killed nobody: of two replicas lost at once, the
+second would otherwise accuse whatever was tried there again."""
 
 _KIND_NUMBERS: dict[Kind | None, router_pb2.ModelKind.ValueType] = {
     None: router_pb2.MODEL_KIND_UNSPECIFIED,

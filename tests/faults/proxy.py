@@ -41,7 +41,7 @@ class FaultProxy:
         self._changed = asyncio.Event()
         if mode == "cut":
             for writer in list(self._writers):
-                _reset(writer)
+                reset(writer)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
@@ -52,7 +52,7 @@ class FaultProxy:
         inner: asyncio.StreamWriter | None = None
         try:
             if self._mode == "cut":
-                _reset(writer)
+                reset(writer)
             if self._mode in ("cut", "refuse"):
                 return
             while self._mode == "blackhole":
@@ -100,7 +100,8 @@ class FaultProxy:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End a connection as a crash does: by a reset and no farewell."""
     connection = writer.get_extra_info("socket")
     if connection is not None and connection.fileno() >= 0:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

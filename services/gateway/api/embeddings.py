@@ -39,6 +39,8 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
     """Place the work and do it, a second time elsewhere when the first replica fails."""
     excluded: list[str] = []
     caller = grant.caller
+    now = asyncio.get_running_loop().time
+    desk.retries.note_request(now())
     errand = Errand(
         grant.request_id,
         grant.model,
@@ -63,12 +65,14 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
             )
         except CapstanError as error:
             # Told before the next placement, which would otherwise be taken for the one that failed.
-            outcome = verdict(error)
-            grant.broken |= outcome != "ok"
+            release = Release(grant.request_id, verdict(error), placement.replica_id)
+            grant.broken |= release.outcome != "ok"
+            desk.placer.noticed(release)
             with contextlib.suppress(CapstanError):
-                await desk.placer.release([Release(grant.request_id, outcome, placement.replica_id)])
-            if outcome == "ok" or excluded:
+                await desk.placer.release([release])
+            if release.outcome == "ok" or excluded or not desk.retries.take(now()):
                 raise
+            desk.metrics.second_attempts.labels(grant.model).inc()
             excluded.append(placement.replica_id)
         except asyncio.CancelledError:
             desk.releases.put(Release(grant.request_id, "ok"))

@@ -57,7 +57,7 @@ async def finish(desk: Desk, grant: Grant, generation: Generation, choice_count:
     """Record an answer that ended by itself; returns when that is durable, so only then may its last byte leave."""
     usage = generation.usage
     desk.forecast.observe(grant.caller.key_id, grant.work.model, usage.completion_tokens // choice_count)
-    await grant.finish(Outcome.OK, usage)
+    await grant.finish(Outcome.OK, usage, estimated=not generation.counted)
 
 
 async def opened(

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from chassis.errors import CapstanError, Reason
+from chassis.errors import CapstanError, Reason, unavailable
 from chassis.ops import Receive, Scope, Send
 from services.gateway.admission import CLIENT_GONE, RateLimited
 from services.gateway.answer import Answer, Headers, Whole
@@ -58,6 +58,8 @@ class HotRoute(Generic[Body]):
             await fail(self._desk, error, exchange, scope, send)
         except ClientGone:
             pass
+        except asyncio.CancelledError:  # the gateway stops, and would wait no longer
+            await fail(self._desk, unavailable("gateway", "it stops"), exchange, scope, send)
 
     async def _answer(self, scope: Scope, raw: bytes, caller: Caller, body: Body, exchange: Exchange) -> Answer:
         key = header(scope, b"idempotency-key")

@@ -32,9 +32,13 @@ _SCOPES: dict[int, Scope] = {
     auth_pb2.LIMIT_SCOPE_ORGANIZATION: "organization",
 }
 _POLICIES: dict[int, ModerationPolicy] = {
+    auth_pb2.MODERATION_POLICY_UNSPECIFIED: "off",
+    auth_pb2.MODERATION_POLICY_OFF: "off",
     auth_pb2.MODERATION_POLICY_ADVISORY: "advisory",
     auth_pb2.MODERATION_POLICY_REQUIRED: "required",
 }
+_STRICTEST: ModerationPolicy = "required"
+"""What a policy is taken for that only a newer auth knows."""
 _KINDS: dict[int, KeyKind] = {
     auth_pb2.KEY_KIND_SERVICE_ACCOUNT: "service_account",
     auth_pb2.KEY_KIND_ADMIN: "admin",
@@ -152,7 +156,7 @@ def _caller(principal: auth_pb2.Principal) -> Caller:
         owner_id=principal.owner_id,
         scopes=frozenset(principal.scopes),
         allowed_models=frozenset(principal.allowed_models),
-        moderation=_POLICIES.get(principal.moderation_policy, "off"),
+        moderation=_POLICIES.get(principal.moderation_policy, _STRICTEST),
         limits=tuple(_limit(limit) for limit in principal.rate_limits if limit.scope in _SCOPES),
         expires_at=principal.expire_time.ToMicroseconds() / 1e6 if principal.HasField("expire_time") else None,
         kind=_KINDS.get(principal.kind, "user"),

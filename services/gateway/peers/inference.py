@@ -10,156 +10,27 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import grpc
 
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
-from capstan.usage.v1 import usage_pb2
-from chassis.errors import CapstanError, Reason, from_failure, unavailable
+from chassis.errors import CapstanError, unavailable
 from chassis.kit import Connect
 from chassis.rpc_client import call, translate
-from services.gateway.deltas import Delta, Usage
+from services.gateway.deltas import Usage
+from services.gateway.peers.inbox import Inbox
 
 SWEEP_S = 0.5
+
+PAUSE_S = 1.0
+"""A sweep that comes later than this was held up by ourselves: a frozen process, a machine that was moved."""
+
+BEGUN = "begun"
+"""Metadata of a broken session on which the replica had answered: what it ran may be what broke it."""
 NAME = "inference"
 """In every replica's certificate: replicas are called by their addresses, which no certificate can know."""
 
 Start = inference_pb2.Start
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long a request waits for its replica, seconds, and how much text may wait for its client, bytes."""
-
-    first_token_s: float
-    idle_s: float
-    request_s: float
-    buffer_bytes: int
-
-
-class Inbox:
-    """What arrived for one request and was not taken yet.
-
-    A request may run in several slots (one per prompt); their choices are numbered through by each slot's base.
-    """
-
-    def __init__(self, patience: Patience, now: float) -> None:
-        self._patience = patience
-        self._news: list[tuple[int, Delta]] = []
-        self._waiter: asyncio.Future[None] | None = None
-        self._waiting_since = now
-        self._deadline = now + patience.request_s
-        self._buffered_bytes = 0
-        self._failure: CapstanError | None = None
-        self._open_slots: dict[int, Session] = {}
-        self._ended = asyncio.Event()
-        self._begun = False
-        self.usage = Usage()
-        """Sum over the slots that have ended."""
-
-    def attach(self, slot: int, session: Session) -> None:
-        """Expect deltas of `slot`."""
-        self._open_slots[slot] = session
-
-    @property
-    def finished(self) -> bool:
-        """True when every slot ended well and all was taken."""
-        return not self._open_slots and not self._news and self._failure is None
-
-    async def take(self, now: float) -> list[tuple[int, Delta]]:
-        """Answer all news, waiting for some; empty when there will be none. Each comes with its slot's base choice.
-
-        Raises `CapstanError` when the request failed and all that arrived before was taken.
-        """
-        while not self._news:
-            if self._failure is not None:
-                raise self._failure
-            if not self._open_slots:
-                return []
-            self._waiting_since = now
-            self._waiter = asyncio.get_running_loop().create_future()
-            await self._waiter
-        news, self._news = self._news, []
-        self._buffered_bytes = 0
-        self._begun = True
-        return news
-
-    def deliver(self, slot: int, base: int, delta: inference_pb2.Delta) -> bool:
-        """Take one delta in; answer whether it was the slot's last."""
-        last = False
-        if delta.HasField("failure"):
-            self.fail(from_failure(delta.failure))
-            last = True
-        else:
-            self._news.append((base, delta))
-            self._buffered_bytes += len(delta.text)
-            if self._buffered_bytes > self._patience.buffer_bytes:
-                self.fail(
-                    CapstanError(Reason.DEADLINE_EXCEEDED, "the client does not read its stream", service="client")
-                )
-            if delta.HasField("finish"):
-                self._add(delta.finish.usage)
-                last = True
-        if last:
-            self._open_slots.pop(slot, None)
-            if not self._open_slots:
-                self._ended.set()
-        self._wake()
-        return last
-
-    def _add(self, usage: usage_pb2.TokenUsage) -> None:
-        self.usage = Usage(
-            self.usage.prompt_tokens + usage.prompt_tokens,
-            self.usage.cached_prompt_tokens + usage.cached_prompt_tokens,
-            self.usage.completion_tokens + usage.completion_tokens,
-            self.usage.reasoning_tokens + usage.reasoning_tokens,
-        )
-
-    def fail(self, error: CapstanError) -> None:
-        """End the request with `error`; what runs is aborted. Only the first failure counts."""
-        if self._failure is None:
-            self._failure = error
-        self.abort()
-        self._wake()
-
-    def abort(self) -> None:
-        """Stop what still runs on the replicas; its usage is still collected when it comes."""
-        for slot, session in list(self._open_slots.items()):
-            session.abort(slot)
-
-    def lost(self, slot: int, error: CapstanError) -> None:
-        """The slot's session broke: nothing more will come of it."""
-        self._open_slots.pop(slot, None)
-        if self._failure is None:
-            self._failure = error
-        if not self._open_slots:
-            self._ended.set()
-        self._wake()
-
-    def sweep(self, now: float) -> None:
-        """Fail when the replica has been silent, or the request has lived, too long."""
-        if now > self._deadline:
-            self.fail(
-                CapstanError(Reason.DEADLINE_EXCEEDED, "the request ran too long", service="inference", limit="request")
-            )
-        elif self._waiter is not None and not self._news:
-            patience = self._patience.idle_s if self._begun else self._patience.first_token_s
-            if now - self._waiting_since > patience:
-                self.fail(CapstanError(Reason.DEADLINE_EXCEEDED, "no token came in time", service="inference"))
-
-    async def ended(self, within_s: float) -> bool:
-        """Wait until no slot is open; answer whether that was so in time, so that `usage` is the engine's own."""
-        try:
-            async with asyncio.timeout(within_s):
-                await self._ended.wait()
-        except TimeoutError:
-            return False
-        return True
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
 
 
 class Session:
@@ -174,6 +45,7 @@ class Session:
         self._next_slot = 0
         self._outgoing: deque[inference_pb2.SessionRequest] = deque()
         self._wake_writer = asyncio.Event()
+        self._begun = False
         self.broken: CapstanError | None = None
         self._send(inference_pb2.SessionRequest(open=inference_pb2.Open(gateway_id=gateway_id)))
         self._task = asyncio.get_running_loop().create_task(self._live(), name=f"session {address}")
@@ -207,6 +79,7 @@ class Session:
         error = unavailable("inference", "the replica closed the session")
         try:
             async for frame in stream:
+                self._begun = True
                 for delta in frame.deltas:
                     slot = delta.slot
                     entry = self._slots.get(slot)
@@ -223,6 +96,8 @@ class Session:
             self._break(error)
 
     def _break(self, error: CapstanError) -> None:
+        if self._begun:
+            error.metadata[BEGUN] = "true"
         self.broken = error
         if self._slots:
             self._log.warning("session with %s broke with %d requests: %s", self._address, len(self._slots), error)
@@ -242,10 +117,12 @@ class Session:
     async def _sweep(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due = loop.time() + SWEEP_S
             await asyncio.sleep(SWEEP_S)
             now = loop.time()
+            deaf_s = now - due if now - due > PAUSE_S else 0.0
             for _, inbox in list(self._slots.values()):
-                inbox.sweep(now)
+                inbox.sweep(now, deaf_s)
 
     async def close(self) -> None:
         """Break the session and let go of the connection."""

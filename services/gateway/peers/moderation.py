@@ -25,6 +25,8 @@ _WORDS = {
     "VIOLENCE": "violence",
     "VIOLENCE_GRAPHIC": "violence/graphic",
 }
+UNKNOWN = "other"
+"""A category that only a newer classifier knows: what it flags is refused, and no table has a place for it."""
 CATEGORIES: dict[int, str] = {moderation_pb2.Category.Value(f"CATEGORY_{name}"): word for name, word in _WORDS.items()}
 
 
@@ -51,7 +53,7 @@ class Classifier:
         Raises `CapstanError` when moderation is away or too busy.
         """
         answer = await self._classify([texts], self._timeout_s)
-        return [CATEGORIES[score.category] for score in answer.verdicts[0].scores if score.flagged]
+        return [CATEGORIES.get(score.category, UNKNOWN) for score in answer.verdicts[0].scores if score.flagged]
 
     async def verdicts(self, items: Sequence[Sequence[str]], timeout_s: float) -> tuple[list[Verdict], str]:
         """Answer a verdict for each item, whose texts are judged together, and the name of what judged.
@@ -62,10 +64,11 @@ class Classifier:
         verdicts = [
             Verdict(
                 verdict.flagged,
-                {CATEGORIES[score.category]: score.flagged for score in verdict.scores},
-                {CATEGORIES[score.category]: score.score for score in verdict.scores},
+                {CATEGORIES[score.category]: score.flagged for score in known},
+                {CATEGORIES[score.category]: score.score for score in known},
             )
             for verdict in answer.verdicts
+            for known in [[score for score in verdict.scores if score.category in CATEGORIES]]
         ]
         return verdicts, answer.classifier
 

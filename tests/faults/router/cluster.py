@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ STEADY = {
     "DRAIN_DELAY_S": "0.5",
     "GRACE_S": "20",
 }
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 
 
 @dataclass
@@ -135,12 +135,24 @@ class Process:
 class Cluster:
     """Everything, by name."""
 
-    def __init__(self, folder: Path, peers: Peers) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        peers: Peers,
+        *,
+        replicas: Sequence[str] = REPLICAS,
+        engine: Mapping[str, str] = STEADY,
+    ) -> None:
+        """`engine`: settings of every replica."""
         self.folder = folder
         self.peers = peers
+        self.replicas = replicas
+        self._engine = dict(engine)
         self.processes: dict[str, Process] = {}
         self.proxies: dict[str, FaultProxy] = {}
-        self._ports = {name: free_port() for name in (*REPLICAS, "cold", *ROUTERS)}
+        self._ports = {name: free_port() for name in (*replicas, "cold", *ROUTERS)}
+        self.doors = {name: free_port() for name in GATEWAYS}
+        """The gateways' public ports."""
 
     def __getitem__(self, name: str) -> Process:
         return self.processes[name]
@@ -156,13 +168,17 @@ class Cluster:
     async def running_count(self) -> float:
         """Requests in all engines."""
         names = ("capstan_engine_requests_running", "capstan_engine_requests_waiting")
-        return sum([await self[replica].metric(name) for replica in REPLICAS for name in names])
+        return sum([await self[replica].metric(name) for replica in self.replicas for name in names])
+
+    async def shut_out(self) -> float:
+        """Replicas that routers have shut out, over all routers."""
+        return sum([await self[router].metric("capstan_router_replica_ejected") for router in ROUTERS])
 
     async def placeable(self) -> None:
         """Return when every router can place on every replica."""
         async with asyncio.timeout(READY_WITHIN_S):
             for router in ROUTERS:
-                while (await self[router].page("/replicas")).count(": true") != len(REPLICAS):
+                while (await self[router].page("/replicas")).count(": true") != len(self.replicas):
                     await asyncio.sleep(0.05)
 
     async def settled(self) -> None:
@@ -174,11 +190,11 @@ class Cluster:
 
     def prepare(self) -> None:
         """Make all processes; none is started."""
-        for name in (*REPLICAS, "cold"):
-            more = STEADY if name in REPLICAS else STEADY | {"MODEL_NAME": COLD}
+        for name in (*self.replicas, "cold"):
+            more = self._engine if name in self.replicas else self._engine | {"MODEL_NAME": COLD}
             more = more | {"SIM_CONTROL": f"unix:{self.folder}/{name}.ctl"}
             self._add(name, "inference", more | {"LISTEN": f"127.0.0.1:{self._ports[name]}"})
-        places = [{"id": name, "address": self._through(name)} for name in (*REPLICAS, "cold")]
+        places = [{"id": name, "address": self._through(name)} for name in (*self.replicas, "cold")]
         for name in ROUTERS:
             said = {
                 "LISTEN": f"127.0.0.1:{self._ports[name]}",
@@ -199,7 +215,7 @@ class Cluster:
             }
             said |= {
                 "ROUTER_ADDRESS": f"ipv4:{routers}",
-                "HTTP_LISTEN": f"unix:{self.folder}/{name}.http",
+                "HTTP_LISTEN": f"127.0.0.1:{self.doors[name]}",
                 "JOURNAL_PATH": f"{self.folder}/{name}.db",
                 "FIRST_TOKEN_TIMEOUT_S": "4",
                 "IDLE_TIMEOUT_S": "4",
@@ -227,7 +243,7 @@ class Cluster:
                 self.proxies[name] = await stack.enter_async_context(FaultProxy(port).listening())
             self.prepare()
             stack.push_async_callback(self._stop)
-            await asyncio.gather(*(self[name].start() for name in (*REPLICAS, *ROUTERS, *GATEWAYS)))
+            await asyncio.gather(*(self[name].start() for name in (*self.replicas, *ROUTERS, *GATEWAYS)))
             await self.settled()
             yield self
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import socket
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from tests.faults.proxy import reset
 from tests.faults.router.cluster import GATEWAYS, MODEL, Cluster
 from tests.integration.gateway.scripted import KEY
+
+NARROW_BYTES = 4096
 
 
 @dataclass
@@ -30,6 +34,7 @@ class Outcome:
     comments: int = 0
     first_byte_s: float = 0.0
     took_s: float = 0.0
+    retry_after_s: int = 0
 
     @property
     def went_well(self) -> bool:
@@ -41,14 +46,17 @@ class Balancer:
     """What stands in front of gateways: a new connection goes to one that says it is ready."""
 
     cluster: Cluster
-    ready: list[str] = field(default_factory=lambda: list(GATEWAYS))
+    gateways: Sequence[str] = GATEWAYS
     turn: int = 0
+
+    def __post_init__(self) -> None:
+        self.ready = list(self.gateways)
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[Balancer]:
         async def watch() -> None:
             while True:
-                ready = [name for name in GATEWAYS if await self.cluster[name].is_ready()]
+                ready = [name for name in self.gateways if await self.cluster[name].is_ready()]
                 self.ready = ready or self.ready
                 await asyncio.sleep(0.05)
 
@@ -71,9 +79,18 @@ async def ask(
     *,
     max_tokens: int = 30,
     leave_after: int | None = None,
+    leave_after_s: float = 60.0,
+    abruptly: bool = False,
+    read_from: asyncio.Event | None = None,
+    seen: Callable[[int], None] = lambda events: None,
+    key: str = KEY,
     **more: Any,
 ) -> Outcome:
-    """Stream one answer; leave after so many events."""
+    """Stream one answer; leave after so many events or seconds, `abruptly`: by a reset.
+
+    `read_from`: read nothing before, with little room for what comes. `seen` is told the number of each event as it
+    comes. With `stream=False` the outcome is done when the answer is here.
+    """
     outcome = Outcome(prompt, time.monotonic())
     body: dict[str, Any] = {
         "model": MODEL,
@@ -85,30 +102,47 @@ async def ask(
     }
     raw = json.dumps(body | more).encode()
     head = (
-        f"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nauthorization: Bearer {KEY}\r\n"
+        f"POST /v1/chat/completions HTTP/1.1\r\nhost: gateway\r\nconnection: close\r\nauthorization: Bearer {key}\r\n"
         f"content-type: application/json\r\ncontent-length: {len(raw)}\r\n\r\n"
     )
     writer = None
     try:
-        async with asyncio.timeout(60):
-            reader, writer = await asyncio.open_unix_connection(str(cluster.folder / f"{gateway}.http"))
+        async with asyncio.timeout(leave_after_s):
+            reader, writer = await _connected(cluster.doors[gateway], narrow=read_from is not None)
             writer.write(head.encode() + raw)
+            if read_from is not None:
+                await read_from.wait()
             lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             outcome.first_byte_s = time.monotonic() - outcome.started_at
             outcome.status = int(lines[0].split()[1])
             headers = dict(line.lower().split(": ", 1) for line in lines[1:] if ": " in line)
             outcome.request_id = headers.get("x-request-id", "")
-            await _read(reader, outcome, leave_after)
+            outcome.retry_after_s = int(headers.get("retry-after", "0"))
+            await _read(reader, outcome, leave_after, seen)
     except (OSError, EOFError, TimeoutError) as error:
         outcome.error = type(error).__name__
     finally:
-        if writer is not None:
+        if writer is not None and abruptly:
+            reset(writer)
+        elif writer is not None:
             writer.close()
     outcome.took_s = time.monotonic() - outcome.started_at
     return outcome
 
 
-async def _read(reader: asyncio.StreamReader, outcome: Outcome, leave_after: int | None) -> None:
+async def _connected(port: int, *, narrow: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    if not narrow:
+        return await asyncio.open_connection("127.0.0.1", port)
+    connection = socket.socket()
+    connection.setblocking(False)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW_BYTES)
+    await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", port))
+    return await asyncio.open_connection(sock=connection, limit=NARROW_BYTES)
+
+
+async def _read(
+    reader: asyncio.StreamReader, outcome: Outcome, leave_after: int | None, seen: Callable[[int], None]
+) -> None:
     events = 0
     while line := await reader.readline():
         if line.startswith(b": "):
@@ -124,17 +158,34 @@ async def _read(reader: asyncio.StreamReader, outcome: Outcome, leave_after: int
             if chunk.get("usage"):
                 outcome.completion_tokens = chunk["usage"]["completion_tokens"]
             events += 1
+            seen(events)
             if leave_after is not None and events >= leave_after:
                 return
-        elif outcome.status != 200 and line.startswith(b"{"):
-            outcome.error = json.loads(line)["error"]["code"] or "error"
+        elif line.startswith(b"{"):
+            answer = json.loads(line)
+            if outcome.status != 200:
+                outcome.error = answer["error"]["code"] or "error"
+                continue
+            outcome.done, outcome.text = True, answer["choices"][0]["message"]["content"]
+            outcome.completion_tokens = answer["usage"]["completion_tokens"]
 
 
 class Load:
     """A steady rate of requests, open loop: none waits for another."""
 
-    def __init__(self, cluster: Cluster, *, per_s: float, seed: int, max_tokens: int = 30) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        per_s: float,
+        seed: int,
+        max_tokens: int = 30,
+        gateways: Sequence[str] = GATEWAYS,
+        key: str = KEY,
+    ) -> None:
         self._cluster = cluster
+        self._gateways = gateways
+        self._key = key
         self._per_s = per_s
         self._random = random.Random(seed)
         self._max_tokens = max_tokens
@@ -143,7 +194,7 @@ class Load:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Load]:
         """Ask from now on until the block is left."""
-        async with Balancer(self._cluster).watching() as balancer:
+        async with Balancer(self._cluster, self._gateways).watching() as balancer:
             asking = asyncio.create_task(self._ask(balancer))
             try:
                 yield self
@@ -157,9 +208,8 @@ class Load:
         while True:
             number += 1
             prompt = f"Prompt {number % 20} " + "about capstans " * (number % 20)
-            self._tasks.append(
-                asyncio.create_task(ask(self._cluster, balancer.next(), prompt, max_tokens=self._max_tokens))
-            )
+            asking = ask(self._cluster, balancer.next(), prompt, max_tokens=self._max_tokens, key=self._key)
+            self._tasks.append(asyncio.create_task(asking))
             await asyncio.sleep(self._random.expovariate(self._per_s))
 
     def outcomes(self) -> list[Outcome]:

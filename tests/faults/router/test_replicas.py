@@ -54,21 +54,6 @@ async def test_a_rolling_restart_of_everything_breaks_no_stream(cluster: Cluster
     await check_bills(cluster, outcomes)
 
 
-async def test_clients_that_leave_free_the_engines_within_two_seconds(cluster: Cluster) -> None:
-    order = random.Random(1)
-    count = 100 if LONG else 30
-    for begin in range(0, count, 10):
-        leaving = (
-            ask(cluster, GATEWAYS[n % 2], f"Leave {begin + n}", max_tokens=4000, leave_after=order.randint(1, 12))
-            for n in range(10)
-        )
-        await asyncio.gather(*leaving)
-        left_at = time.monotonic()
-        while await cluster.running_count():
-            assert time.monotonic() - left_at < 2.0
-            await asyncio.sleep(0.02)
-
-
 async def test_a_replica_that_freezes_costs_a_second_attempt_and_no_answer(cluster: Cluster) -> None:
     cluster["r1"].send(signal.SIGSTOP)
     try:

@@ -44,19 +44,22 @@ def principal() -> auth_pb2.Principal:
 
 @dataclass
 class Auth(auth_pb2_grpc.AuthServiceServicer):
-    """Knows one key."""
+    """Knows one key, and those of `others`."""
 
     principal: auth_pb2.Principal = field(default_factory=principal)
+    others: dict[str, auth_pb2.Principal] = field(default_factory=dict)
+    """By key."""
     lookups: list[int] = field(default_factory=list)
     changes: asyncio.Queue[auth_pb2.WatchResponse] = field(default_factory=asyncio.Queue)
 
     async def Authenticate(self, request, context):
         self.lookups.append(len(request.key_digests))
         unknown = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_KEY_INVALID)
+        known = {keys.digest(key): who for key, who in (self.others | {KEY: self.principal}).items()}
         return auth_pb2.AuthenticateResponse(
             results=[
-                auth_pb2.AuthenticateResult(principal=self.principal)
-                if digest == keys.digest(KEY)
+                auth_pb2.AuthenticateResult(principal=known[digest])
+                if digest in known
                 else auth_pb2.AuthenticateResult(refusal=unknown)
                 for digest in request.key_digests
             ]
@@ -124,19 +127,25 @@ class Router(router_pb2_grpc.RouterServiceServicer):
     released: dict[str, list[int]] = field(default_factory=dict)
     deaf: bool = False
     """Set: it cannot be told of releases."""
+    full: bool = False
+    """Set: its queue is full."""
 
     async def Place(self, request, context):
         return router_pb2.PlaceResponse(results=[self._place(item) for item in request.items])
 
     async def Queue(self, request, context):
         self.waited.append(request.max_wait.ToNanoseconds() / 1e9)
+        if self.full:
+            refusal = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_OVERLOADED)
+            refusal.metadata["retry_after_ms"] = "5000"
+            return router_pb2.QueueResponse(result=router_pb2.PlaceResult(refusal=refusal))
         if self.room is not None:
             await self.room.wait()
             self.room = None
         return router_pb2.QueueResponse(result=self._place(request.item))
 
     def _place(self, item):
-        if self.room is not None:
+        if self.full or self.room is not None:
             full = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_NO_CAPACITY)
             return router_pb2.PlaceResult(refusal=full)
         self.items.append(item)
@@ -179,6 +188,10 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     """Functions that it calls after its words, each without arguments."""
     ending: int = 1
     """Finish reason."""
+    thought: str = ""
+    """What it thinks before its words."""
+    counts: bool = True
+    """False: it ends without a word about what it used."""
     started: list[inference_pb2.Start] = field(default_factory=list)
     aborted: asyncio.Event = field(default_factory=asyncio.Event)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
@@ -222,6 +235,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         self.waiting.add(asyncio.create_task(wait()))
 
     def _speak(self, start, frames) -> None:
+        if self.thought:
+            self._say(frames, inference_pb2.Delta(slot=start.slot, reasoning=self.thought, token_count=1))
         for choice in range(max(1, start.sampling.choice_count)):
             for word in self._words_after(start.continuation.text):
                 self._say(frames, inference_pb2.Delta(slot=start.slot, choice=choice, text=word, token_count=1))
@@ -247,7 +262,7 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
         for choice in range(count):
             delta = inference_pb2.Delta(slot=start.slot, choice=choice, finish_reason=self.ending)
             if choice == count - 1:
-                delta.finish.CopyFrom(self._finish(count * len(self.words)))
+                delta.finish.CopyFrom(self._finish(count * len(self.words)) if self.counts else inference_pb2.Finish())
             self._say(frames, delta)
         self.running -= 1
 

@@ -15,6 +15,7 @@ from tests.integration.gateway.scripted import KEY, Peers, settings
 
 CHAT = "/v1/chat/completions"
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
+EMBED = {"model": "vectors", "input": "a"}
 STREAM = ASK | {"stream": True, "stream_options": {"include_usage": True}}
 UNREACHABLE, FAILED, OK = (
     router_pb2.REPLICA_OUTCOME_UNREACHABLE,
@@ -53,8 +54,70 @@ async def test_a_stream_goes_on_elsewhere_where_it_broke_off_and_is_billed_once(
     event = scripted.billing.events[request_id]
     assert (event.outcome, event.usage.prompt_tokens, event.usage.completion_tokens) == (billing_pb2.OUTCOME_OK, 7, 4)
     assert scripted.ratelimit.settled[request_id] == 11
-    outcomes = [UNREACHABLE if script == "break" else FAILED, OK]
-    await eventually(lambda: scripted.router.released.get(request_id) == outcomes)
+    await eventually(lambda: scripted.router.released.get(request_id) == [FAILED, OK])
+
+
+async def test_a_replica_that_was_never_reached_is_not_said_to_have_died_of_the_request(
+    client: Client, scripted: Peers
+) -> None:
+    await scripted.kill("inference")
+    answer = await client.post(CHAT, STREAM)
+    assert text_of(answer) == "Hello there!"
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [UNREACHABLE, OK])
+
+
+async def test_what_was_thought_cannot_be_told_elsewhere_so_the_stream_ends_with_an_error(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.inference.thought, scripted.inference.after = "Hm.", "break"
+    answer = await client.post(CHAT, STREAM)
+    assert b"[DONE]" not in answer.body
+    assert scripted.spare.started == []
+
+
+async def test_when_all_fails_and_clients_try_three_times_there_are_1_2_attempts_for_a_request(
+    scripted: Peers,
+) -> None:
+    scripted.inference.before = scripted.spare.before = "fail"
+    requests = 0
+
+    async def insist(client: Client) -> None:
+        nonlocal requests
+        for _ in range(3):
+            requests += 1
+            assert (await client.post(CHAT, ASK)).status == 500
+
+    async with running("gateway", build, settings(scripted, retry_least=1)):
+        client = Client(scripted.folder / "http.sock", KEY)
+        await asyncio.gather(*(insist(client) for _ in range(40)))
+    attempts = len(scripted.inference.started) + len(scripted.spare.started)
+    assert requests == 120
+    assert requests < attempts <= 1.2 * requests
+
+
+async def test_vectors_are_bound_by_the_same_budget(scripted: Peers) -> None:
+    scripted.inference.embeds = scripted.spare.embeds = False
+    async with running("gateway", build, settings(scripted, retry_least=1)):
+        client = Client(scripted.folder / "http.sock", KEY)
+        for _ in range(4):
+            assert (await client.post("/v1/embeddings", EMBED)).status == 503
+    assert len(scripted.inference.embedding) + len(scripted.spare.embedding) == 4 + 1
+
+
+@pytest.mark.parametrize("more", [{}, {"stream": True, "stream_options": {"include_usage": True}}])
+async def test_an_engine_that_ends_without_a_count_is_billed_by_what_was_delivered(
+    client: Client, scripted: Peers, more: dict[str, object]
+) -> None:
+    scripted.inference.counts = False
+    answer = await client.post(CHAT, ASK | more)
+    usage = usage_of(answer) if more else answer.json()["usage"]
+    assert usage["completion_tokens"] == 3
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: request_id in scripted.billing.events)
+    event = scripted.billing.events[request_id]
+    assert (event.outcome, event.usage.completion_tokens, event.usage_estimated) == (billing_pb2.OUTCOME_OK, 3, True)
+    assert event.usage.prompt_tokens > 0
 
 
 async def test_a_whole_answer_goes_on_elsewhere_too(client: Client, scripted: Peers) -> None:
@@ -126,6 +189,18 @@ async def test_a_stream_that_waits_for_room_is_kept_alive_and_then_served(script
     assert scripted.router.waited == [pytest.approx(30, abs=1)]
 
 
+@pytest.mark.parametrize("more", [{}, {"stream": True}])
+async def test_what_finds_the_queue_full_is_a_503_that_says_when_and_holds_nothing(
+    client: Client, scripted: Peers, more: dict[str, object]
+) -> None:
+    scripted.router.full = True
+    answer = await client.post(CHAT, ASK | more)
+    assert error(answer) == (503, "service_unavailable_error", None, "server_is_overloaded")
+    assert 5 <= int(answer.headers["retry-after"]) <= 13
+    await eventually(lambda: list(scripted.ratelimit.settled.values()) == [0])
+    assert scripted.billing.events == {}
+
+
 async def test_a_client_that_leaves_the_queue_frees_its_reservation(client: Client, scripted: Peers) -> None:
     scripted.router.room = asyncio.Event()
     with contextlib.suppress(TimeoutError):
@@ -169,9 +244,6 @@ async def test_the_router_is_told_what_a_placement_needs(client: Client, scripte
     assert first.body_hash != second.body_hash
     assert first.service_class == router_pb2.SERVICE_CLASS_FLEX
     assert first.organization_id == "org-1"
-
-
-EMBED = {"model": "vectors", "input": "a"}
 
 
 @pytest.mark.parametrize("deaf", [False, True])

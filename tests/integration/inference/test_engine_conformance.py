@@ -100,6 +100,20 @@ async def test_characters_arrive_whole(engine: Engine, ids: Iterator[str]) -> No
     assert any(delta.text == "" for delta in deltas)
 
 
+async def test_after_whichever_token_an_answer_broke_off_it_goes_on_word_for_word(
+    engine: Engine, ids: Iterator[str]
+) -> None:
+    """From its text alone, tokenized anew: what another replica is told."""
+    prompt, most = chat(engine, "Tell me a story."), 60
+    whole = await collect(engine, GenerationRequest(next(ids), prompt, Sampling(max_tokens=most, temperature=0)))
+    for told in range(3, len(whole), 4):
+        text = text_of(whole[:told])
+        said = engine.tokenizer.encode(text, framed=False)
+        rest = Sampling(max_tokens=most - len(said), temperature=0)
+        going_on = GenerationRequest(next(ids), [*prompt, *said], rest, continued=len(said))
+        assert text + text_of(await collect(engine, going_on)) == text_of(whole)
+
+
 async def test_max_tokens_ends_with_length(engine: Engine, ids: Iterator[str]) -> None:
     deltas = await collect(
         engine, GenerationRequest(next(ids), chat(engine, "Hello"), Sampling(max_tokens=7, ignore_eos=True))

@@ -269,6 +269,13 @@ async def test_a_session_begins_with_open(
     assert (error.reason, error.metadata["param"]) == (Reason.INVALID_ARGUMENT, param)
 
 
+async def test_what_only_a_newer_gateway_says_is_passed_over(gateway: Gateway) -> None:
+    newer = pb.SessionRequest.FromString(b"\x82\xfa\x01\x03new")
+    await gateway.call.write(newer)
+    await gateway.start(0, sampling={"max_tokens": 5})
+    assert (await gateway.answer(0))[0][-1].finish.usage.completion_tokens == 5
+
+
 async def test_a_slot_in_use_ends_the_session(gateway: Gateway) -> None:
     await gateway.start(1, sampling={"max_tokens": 8000, "stop": ["never"]})
     await gateway.start(1)

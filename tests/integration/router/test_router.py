@@ -25,7 +25,7 @@ from tests.integration.router.replica import ScriptedReplica, serving
 
 GENERATE = router_pb2.MODEL_KIND_GENERATE
 UNREACHABLE = router_pb2.REPLICA_OUTCOME_UNREACHABLE
-OK = router_pb2.REPLICA_OUTCOME_OK
+FAILED, OK = router_pb2.REPLICA_OUTCOME_FAILED, router_pb2.REPLICA_OUTCOME_OK
 
 
 class Router:
@@ -227,6 +227,43 @@ async def test_failures_shut_a_replica_out_and_time_brings_a_trial(folder: Path)
         assert (await desk.place("req_trial", "chat", "chat-1")).replica_id == "chat-0"
         await desk.release("req_trial")
         await desk.ready("chat", 2)
+
+
+@pytest.mark.parametrize(("second", "refused"), [(FAILED, True), (UNREACHABLE, False)])
+async def test_a_request_is_accused_by_the_replicas_that_broke_under_it_and_not_by_those_it_never_reached(
+    folder: Path, second: router_pb2.ReplicaOutcome.ValueType, refused: bool
+) -> None:
+    def item(request_id: str, *excluded: str) -> router_pb2.PlaceItem:
+        return router_pb2.PlaceItem(
+            request_id=request_id, model="chat", kind=GENERATE, excluded_replica_ids=excluded, body_hash=7
+        )
+
+    async with (
+        serving(ScriptedReplica("chat"), folder / "chat-0"),
+        serving(ScriptedReplica("chat"), folder / "chat-1"),
+        router(settings(folder, "chat-0", "chat-1", stale_after_s=1000)) as desk,
+    ):
+        await desk.ready("chat", 2)
+        (first,) = await desk.place_all(item("req_1"))
+        await desk.release("req_1", outcome=FAILED)
+        await desk.place_all(item("req_1", first.placement.replica_id))
+        await desk.release("req_1", outcome=second)
+        (its_like,) = await desk.place_all(item("req_2"))
+        assert its_like.HasField("refusal") is refused
+
+
+async def test_what_only_a_newer_gateway_knows_is_passed_over_or_refused_by_name(folder: Path) -> None:
+    async with serving(ScriptedReplica("chat"), folder / "chat-0"), router(settings(folder, "chat-0")) as desk:
+        await desk.ready("chat", 1)
+        newer = router_pb2.PlaceItem(request_id="req_1", model="chat", kind=GENERATE, service_class=99)  # type: ignore[arg-type]
+        newer.MergeFromString(b"\x82\xfa\x01\x03new")
+        strange = router_pb2.PlaceItem(request_id="req_2", model="chat", kind=99)  # type: ignore[arg-type]
+        placed, refused = await desk.place_all(newer, strange)
+        assert placed.placement.replica_id == "chat-0"
+        assert from_failure(refused.refusal).reason is Reason.INVALID_ARGUMENT
+        for _ in range(5):
+            await desk.release("req_1", outcome=99)  # type: ignore[arg-type]
+            await desk.place("req_1")
 
 
 async def test_a_placement_nobody_releases_is_forgotten(folder: Path) -> None:

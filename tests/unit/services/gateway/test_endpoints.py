@@ -28,6 +28,17 @@ def test_what_is_known_ages_out() -> None:
     assert picks(known("a"), 1, TRUSTED_S + 0.1) == set()
 
 
+def test_a_router_that_knows_of_none_yet_takes_nothing_away_and_prolongs_nothing() -> None:
+    endpoints = known("a", "b")
+    endpoints.learn([place("v", "vectors")], 20.0)
+    assert picks(endpoints, 2, 20.0) == {"a", "b"}
+    endpoints.learn([], TRUSTED_S)
+    assert picks(endpoints, 2, TRUSTED_S) == {"a", "b"}
+    assert picks(endpoints, 2, TRUSTED_S + 0.1) == set()
+    endpoints.learn([place("c")], 40.0)
+    assert picks(endpoints, 2, 40.0) == {"c"}
+
+
 def test_one_that_failed_is_spared_while_there_are_others() -> None:
     endpoints = known("a", "b")
     endpoints.failed("a", 1.0)

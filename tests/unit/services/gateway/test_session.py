@@ -2,19 +2,23 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 
 import grpc
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import CapstanError, Reason
 from chassis.rpc_client import connect
-from services.gateway.peers.inference import Inbox, Patience, Replicas
+from services.gateway.peers.inbox import JOINED_FROM, MOST_JOINED_TOKENS, Inbox, Patience, joined
+from services.gateway.peers.inference import Replicas
 
 LOG = logging.getLogger("test")
 
@@ -76,6 +80,12 @@ async def scene(tmp_path: Path):
         replicas = Replicas("gateway-1", LOG, plain)
         yield servicer, replicas, address
         await replicas.close()
+
+
+class Nowhere:
+    """Where slots run that nobody aborts."""
+
+    def abort(self, slot: int) -> None: ...
 
 
 def now() -> float:
@@ -154,6 +164,54 @@ async def test_a_slow_reader_is_aborted_when_its_buffer_is_full_and_disturbs_nob
     with pytest.raises(CapstanError) as caught:
         await drain(slow)
     assert caught.value.metadata["service"] == "client"
+
+
+def deltas_of(pieces: list[tuple[int, str, str]]) -> list[tuple[int, inference_pb2.Delta]]:
+    """Pieces are a choice, what is said and what is thought; each is one token with a log probability."""
+    chosen = inference_pb2.TokenLogprob(chosen=inference_pb2.LogprobEntry(token=b"x", logprob=-1.0))
+    return [
+        (0, inference_pb2.Delta(slot=1, choice=choice, text=said, reasoning=thought, token_count=1, logprobs=[chosen]))
+        for choice, said, thought in pieces
+    ]
+
+
+def told(news: Iterable[tuple[int, inference_pb2.Delta]], choice: int) -> list[tuple[str, str]]:
+    """What a client reads of a choice, character by character: a delta's thought comes before its text."""
+    return [
+        (kind, character)
+        for _, delta in news
+        if delta.choice == choice
+        for kind, words in (("thought", delta.reasoning), ("text", delta.text))
+        for character in words
+    ]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.sampled_from(["", "a", "bc"]), st.sampled_from(["", "", "t"]))))
+def test_joined_deltas_tell_the_same_in_the_same_order(pieces: list[tuple[int, str, str]]) -> None:
+    news = deltas_of(pieces)
+    fewer = joined(news)
+    for choice in range(3):
+        assert told(fewer, choice) == told(news, choice)
+    assert sum(delta.token_count for _, delta in fewer) == len(pieces)
+    assert sum(len(delta.logprobs) for _, delta in fewer) == len(pieces)
+
+
+def test_what_waits_for_a_client_that_does_not_read_is_few_deltas_and_no_frames() -> None:
+    inbox = Inbox(dataclasses.replace(PATIENCE, buffer_bytes=10**6), 0.0)
+    inbox.attach(1, Nowhere())
+    for number in range(5000):
+        frame = inference_pb2.SessionResponse(deltas=[text(1, f"{number} "), text(2, "others" * 100)])
+        inbox.deliver(1, 0, frame.deltas[0])
+    news = asyncio.run(inbox.take(0.0))
+    assert len(news) < 5000 / MOST_JOINED_TOKENS + JOINED_FROM + 1
+    assert "".join(delta.text for _, delta in news) == "".join(f"{number} " for number in range(5000))
+
+
+async def test_a_delta_of_any_size_is_no_sign_of_a_slow_reader() -> None:
+    inbox = Inbox(PATIENCE, now())
+    inbox.attach(1, Nowhere())
+    inbox.deliver(1, 0, text(1, "x" * 5000))  # an echoed prompt
+    assert [len(delta.text) for _, delta in await inbox.take(now())] == [5000]
 
 
 async def test_an_abort_reaches_the_replica_and_its_answer_tells_what_was_used(scene) -> None:
@@ -236,11 +294,7 @@ async def test_a_late_delta_of_a_request_that_is_over_is_passed_over(scene) -> N
 )
 async def test_silence_is_borne_as_long_as_patience_says(begun: bool, silence_s: float, fails: bool) -> None:
     inbox = Inbox(PATIENCE, 0.0)
-
-    class Nowhere:
-        def abort(self, slot: int) -> None: ...
-
-    inbox.attach(1, Nowhere())  # type: ignore[arg-type]
+    inbox.attach(1, Nowhere())
     if begun:
         inbox.deliver(1, 0, text(1, "a"))
         await inbox.take(0.0)
@@ -257,6 +311,16 @@ async def test_silence_is_borne_as_long_as_patience_says(begun: bool, silence_s:
         waiting.cancel()
 
 
+async def test_a_time_in_which_nobody_listened_is_no_silence_of_the_replica() -> None:
+    inbox = Inbox(PATIENCE, 0.0)
+    inbox.attach(1, Nowhere())
+    waiting = asyncio.create_task(inbox.take(0.0))
+    await asyncio.sleep(0)
+    inbox.sweep(100.0, deaf_s=99.0)  # frozen, and woken by the clock before anything could be read
+    inbox.deliver(1, 0, text(1, "It spoke all the time."))
+    assert len(await waiting) == 1
+
+
 async def test_a_request_that_lives_too_long_is_ended_even_while_tokens_come() -> None:
     aborted: list[int] = []
 
@@ -265,7 +329,7 @@ async def test_a_request_that_lives_too_long_is_ended_even_while_tokens_come() -
             aborted.append(slot)
 
     inbox = Inbox(PATIENCE, 0.0)
-    inbox.attach(1, Recorder())  # type: ignore[arg-type]
+    inbox.attach(1, Recorder())
     inbox.deliver(1, 0, text(1, "a"))
     inbox.sweep(601.0)
     assert aborted == [1]

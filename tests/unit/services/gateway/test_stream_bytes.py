@@ -12,7 +12,7 @@ from capstan.inference.v1 import inference_pb2
 from services.gateway import chat_answers, text_answers
 from services.gateway.chat_answers import ChunkWriter, Head
 from services.gateway.collected import Choice
-from services.gateway.deltas import FINISH_REASONS, Usage
+from services.gateway.deltas import FINISH_REASONS, Usage, finish_word
 from services.gateway.stream import DONE
 
 HEAD = Head("chatcmpl-1", 1_700_000_000, "capstan-demo", "fp_1")
@@ -114,6 +114,10 @@ def test_the_texts_of_the_chunks_are_the_text_whatever_is_in_it(texts: list[str]
 def test_every_finish_reason_of_the_wire_has_openais_word() -> None:
     numbers = set(inference_pb2.FinishReason.values()) - {inference_pb2.FINISH_REASON_UNSPECIFIED}
     assert set(FINISH_REASONS) == numbers
+
+
+def test_a_finish_reason_that_only_a_newer_replica_knows_is_an_end() -> None:
+    assert finish_word(99) == "stop"
 
 
 @dataclass

@@ -89,9 +89,9 @@ class _ReplicaOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Replic
     REPLICA_OUTCOME_OK: _ReplicaOutcome.ValueType  # 1
     """Served, or ended by the client, or refused for its own content: says nothing against the replica."""
     REPLICA_OUTCOME_UNREACHABLE: _ReplicaOutcome.ValueType  # 2
-    """The replica could not be reached or broke the session."""
+    """The replica could not be reached: the request never got there, so it is not what ails the replica."""
     REPLICA_OUTCOME_FAILED: _ReplicaOutcome.ValueType  # 3
-    """The replica answered with a fault of its own."""
+    """The replica answered with a fault of its own, or broke off a session on which it had answered."""
     REPLICA_OUTCOME_TIMED_OUT: _ReplicaOutcome.ValueType  # 4
     """The replica answered too late."""
 
@@ -103,9 +103,9 @@ REPLICA_OUTCOME_UNSPECIFIED: ReplicaOutcome.ValueType  # 0
 REPLICA_OUTCOME_OK: ReplicaOutcome.ValueType  # 1
 """Served, or ended by the client, or refused for its own content: says nothing against the replica."""
 REPLICA_OUTCOME_UNREACHABLE: ReplicaOutcome.ValueType  # 2
-"""The replica could not be reached or broke the session."""
+"""The replica could not be reached: the request never got there, so it is not what ails the replica."""
 REPLICA_OUTCOME_FAILED: ReplicaOutcome.ValueType  # 3
-"""The replica answered with a fault of its own."""
+"""The replica answered with a fault of its own, or broke off a session on which it had answered."""
 REPLICA_OUTCOME_TIMED_OUT: ReplicaOutcome.ValueType  # 4
 """The replica answered too late."""
 Global___ReplicaOutcome: _TypeAlias = ReplicaOutcome  # noqa: Y015
