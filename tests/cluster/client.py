@@ -29,8 +29,8 @@ def chat(client: openai.OpenAI, model: str) -> dict[str, object]:
 
 
 def once(client: openai.OpenAI, model: str) -> dict[str, object]:
-    """One whole answer at the first attempt, or an error."""
-    return chat(client.with_options(max_retries=0), model)
+    """One whole answer at the first attempt, or an error; as long as a gateway waits for a model to wake."""
+    return chat(client.with_options(max_retries=0, timeout=300), model)
 
 
 def stream(client: openai.OpenAI, model: str) -> dict[str, object]:

@@ -59,14 +59,14 @@ def values(**changes: Any) -> dict[str, Any]:
     return made
 
 
-def with_elastic_model() -> dict[str, Any]:
+def with_elastic_model(*, answer_tokens: int = 200) -> dict[str, Any]:
     """Changes of the shared values: a second, simulated model that scales by its demand and sleeps without any."""
     elastic = {
         "name": ELASTIC,
         "engine": "simulator",
         "gpus": 0,
         "image": {"repository": "capstan-services"},
-        "settings": {"sim_answer_tokens": 200, "sim_tokens_per_s": 20, "max_running": 8},
+        "settings": {"sim_answer_tokens": answer_tokens, "sim_tokens_per_s": 20, "max_running": 8},
         "graceSeconds": 30,
         "shmSize": "64Mi",
         "cache": {"kind": "none", "size": "64Mi"},

@@ -232,7 +232,7 @@ def test_a_model_that_nobody_uses_falls_asleep(cluster: Cluster) -> None:
 
 
 def test_an_upgrade_lets_a_sleeping_model_sleep(cluster: Cluster) -> None:
-    cluster.upgrade(**with_elastic_model(), logLevel="DEBUG")
+    cluster.upgrade(**with_elastic_model(answer_tokens=150))
     assert cluster.replicas(SCALED) == (0, 0)
 
 
