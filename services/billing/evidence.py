@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,16 +76,27 @@ class Evidence:
 
 
 def evidence(meters: str | None, journals: str | None, told: str | None) -> Evidence:
-    """Read the files that are there; "-" is the standard input. Raises `EvidenceError`."""
-    return Evidence(_read(meters, _meter), _read(journals, _journal), _read(told, _told))
+    """Read the files that are there. Raises `EvidenceError`.
+
+    "-" is the standard input; where it stands for several, their lines may come in any order.
+    """
+    given = sys.stdin.read().splitlines() if STDIN in (meters, journals, told) else []
+    return Evidence(
+        _read(meters, given, "period_id", _meter),
+        _read(journals, given, "gateway", _journal),
+        _read(told, given, "request_id", _told),
+    )
 
 
-def _read(path: str | None, read: Callable[[dict[str, Any]], Read]) -> tuple[Read, ...] | None:
+def _read(
+    path: str | None, given: Sequence[str], own: str, read: Callable[[dict[str, Any]], Read]
+) -> tuple[Read, ...] | None:
+    """Read a file's lines, or those of the standard input that have a field of their `own`."""
     if path is None:
         return None
     try:
         if path == STDIN:
-            return tuple(_parsed(path, sys.stdin, read))
+            return tuple(_parsed(path, [line for line in given if f'"{own}":' in line], read))
         with Path(path).open(encoding="utf-8") as lines:
             return tuple(_parsed(path, lines, read))
     except (OSError, UnicodeDecodeError) as error:

@@ -24,7 +24,9 @@ def main(argv: Sequence[str], settings: Settings) -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--meters", metavar="FILE", help="I3: what `python -m services.ratelimit audit --json` wrote; - reads it here"
+        "--meters",
+        metavar="FILE",
+        help="I3: what `python -m services.ratelimit audit --json` wrote; -, as for the others: the standard input",
     )
     parser.add_argument(
         "--journals", metavar="FILE", help="I6: what `python -m services.gateway journal` wrote, a line per gateway"

@@ -52,9 +52,6 @@ HOLD_SLACK_S = 120.0
 SEED_PATIENCE_S = 2.0
 """How long whoever finds ratelimit without a budget waits for this gateway's own usage to be posted."""
 
-SETTLEMENT_PATIENCE_S = 0.5
-"""How long billing waits for usage whose settlement has not arrived; then its money goes to the meters by billing."""
-
 LAST_WORDS_S = 5.0
 """How long a stopping gateway tries to deliver what its peers should still hear; the journal keeps the rest."""
 
@@ -85,8 +82,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         journal = await stack.enter_async_context(Journal.opened(settings.journal_path, log=kit.log))
 
         async def ship(records: Sequence[UsageRecord]) -> list[Receipt]:
-            patience_s = 0.0 if limiter.is_away else SETTLEMENT_PATIENCE_S
-            await settlements.told([record.request_id for record in records], patience_s)
+            await settlements.told([record.request_id for record in records])
             return await biller.ingest(records)
 
         shipper = Shipper(journal, ship, clock=kit.clock, jitter=random.random, log=kit.log)

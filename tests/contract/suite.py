@@ -177,9 +177,25 @@ class Suite:
             env=dict(os.environ) | {"PYTHONPATH": import_path(), "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s)},
             capture_output=True,
             text=True,
+            timeout=5 * PATIENCE_S,  # three processes one after the other, and this machine may have much else to do
+            check=False,
+        )
+
+    def operate(self, *arguments: str) -> dict[str, Any]:
+        """Run `capstan billing …` and answer what it tells programs."""
+        place = ("--json", "--data-dir", str(self.stack.folder.root))
+        done = subprocess.run(
+            [sys.executable, "-m", "tools.cli", "billing", *arguments, *place],
+            cwd=ROOT,
+            env=dict(os.environ) | {"PYTHONPATH": import_path()},
+            capture_output=True,
+            text=True,
             timeout=PATIENCE_S,
             check=False,
         )
+        assert done.returncode == 0, done.stderr
+        answer: dict[str, Any] = json.loads(done.stdout)
+        return answer
 
     def sound_books(self, patience_s: float = 30.0) -> str:
         """See the check pass, with every invariant looked at, once engines and gateways have told everything; answer

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from openai import OpenAI
 
+from services.gateway.schema.admin.credit import Credit
 from services.gateway.schema.admin.invoices import Invoice
 from tests.contract.administration import (
     Tenant,
@@ -169,7 +170,7 @@ def test_another_organisation_finds_none_of_it(suite: Suite, used: Used) -> None
 def test_who_may_only_see_projects_sees_no_usage(suite: Suite, used: Used) -> None:
     wish = {"name": "narrow", "scopes": ["api.projects.read"]}
     key = own(suite, "POST", "organization/admin_api_keys", wish, used.tenant.admin_key)["value"]
-    for path in ("usage/completions?start_time=0", "costs?start_time=0", "spend_limit", "spend_alerts"):
+    for path in ("usage/completions?start_time=0", "costs?start_time=0", "credit", "spend_limit", "spend_alerts"):
         answer = suite.request("GET", f"/v1/organization/{path}", None, key=key, admin=True)
         assert answer.status == 403, (path, answer)
 
@@ -191,3 +192,20 @@ def test_the_months_statement_is_what_is_owed_in_every_form(suite: Suite, used: 
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
     assert statement["total_usd"] in page.body.decode()
+
+
+def test_what_was_paid_in_advance_is_seen_by_admins_and_changed_by_the_operator_alone(suite: Suite, used: Used) -> None:
+    key = used.tenant.admin_key
+    before = own(suite, "GET", "organization/credit", key=key)
+    Credit.model_validate(before)
+    assert int(before["used_nanousd"]) == suite.account(used.tenant.id).receivable_nanousd
+    for _ in range(2):
+        told = suite.operate("credit", "grant", "12.50", used.tenant.id, "--id", f"paid by {used.tenant.id}")
+    assert told["granted_nanousd"] == str(int(before["granted_nanousd"]) + 12_500_000_000)
+    after = own(suite, "GET", "organization/credit", key=key)
+    assert {name: after[name] for name in ("granted_nanousd", "remaining_nanousd")} == {
+        name: told[name] for name in ("granted_nanousd", "remaining_nanousd")
+    }
+    for method in ("POST", "DELETE"):
+        answer = suite.request(method, "/v1/organization/credit", b"{}", key=key, admin=True)
+        assert answer.status == 405

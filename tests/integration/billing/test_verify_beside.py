@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +162,14 @@ def test_files_are_read_as_they_are_written_elsewhere(tmp_path: Path) -> None:
     assert evidence(str(meters), str(journals), str(told)) == Evidence(
         (Meter("o", "s", "p", None, 1, 1, 5, 4),), (Journal("g", 2, 1.5, 0.0),), (Told("req_1", 3, 4, None),)
     )
+
+
+def test_the_standard_input_may_be_several_files_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    meters = json.dumps(asdict(meter("org-1", 5)))
+    journals = '{"gateway": "g", "open_count": 0, "oldest_open_s": 0, "oldest_unshipped_s": 0}'
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{journals}\n{meters}\n{journals}\n"))
+    found = evidence("-", "-", None)
+    assert (found.meters, len(found.journals or ()), found.told) == ((meter("org-1", 5),), 2, None)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"request_id": "req_1"}', "\n"])
