@@ -57,6 +57,17 @@ async def test_a_stream_goes_on_elsewhere_where_it_broke_off_and_is_billed_once(
     await eventually(lambda: scripted.router.released.get(request_id) == [FAILED, OK])
 
 
+async def test_what_a_stopping_replica_dismisses_goes_on_elsewhere_and_blames_nobody(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.inference.after = "dismiss"
+    scripted.inference.words = ("Hello", " there")
+    answer = await client.post(CHAT, STREAM)
+    assert text_of(answer) == "Hello there!"
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [OK, OK])
+
+
 async def test_a_replica_that_was_never_reached_is_not_said_to_have_died_of_the_request(
     client: Client, scripted: Peers
 ) -> None:
@@ -218,6 +229,19 @@ async def test_no_longer_than_the_client_will_wait_is_waited(client: Client, scr
     request_id = answer.headers["x-request-id"]
     await eventually(lambda: scripted.router.released.get(request_id) == [OK])  # its haste is not the replica's fault
     assert scripted.spare.started == []
+
+
+async def test_vectors_are_waited_for_no_longer_than_the_client_will_and_the_replica_is_not_blamed(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.inference.before = "wait"
+    answer = await client.post("/v1/embeddings", EMBED, headers={"x-stainless-read-timeout": "0.6"})
+    scripted.inference.go_on.set()
+    assert error(answer) == (504, "server_error", None, "timeout")
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [OK])
+    assert scripted.spare.embedding == []
+    assert scripted.router.items[0].body_hash != 0
 
 
 async def test_a_stream_speaks_before_its_client_loses_patience(client: Client, scripted: Peers) -> None:
