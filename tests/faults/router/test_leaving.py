@@ -17,7 +17,9 @@ from tests.faults.router.test_replicas import LONG
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FREE_WITHIN_S = 2.0
+FREE_WITHIN_S = 2.0 if LONG else 20.0
+"""The promise, or what no busy machine exceeds: an answer that nobody stops takes more than a minute."""
+
 TOKENS = 4000
 SLOW_READERS = 200 if LONG else 40
 
@@ -93,13 +95,16 @@ async def test_slow_readers_are_served_to_the_end_and_cost_a_gateway_little(clus
     for replica in cluster.replicas:
         await cluster.command(replica, "set", tokens_per_s=400, max_running=SLOW_READERS)
     prompts = [f"Slow {n % 5}" for n in range(SLOW_READERS)]
-    quick = await asyncio.gather(*(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS) for prompt in prompts))
+    quick = await asyncio.gather(
+        *(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, leave_after_s=300) for prompt in prompts)
+    )
     before, now = resident_bytes(cluster, GATEWAYS[0]), asyncio.Event()
     asking = [
-        asyncio.create_task(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, read_from=now)) for prompt in prompts
+        asyncio.create_task(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, read_from=now, leave_after_s=600))
+        for prompt in prompts
     ]
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while await cluster.running_count() < SLOW_READERS:
                 await asyncio.sleep(0.05)
             while await cluster.running_count():
