@@ -154,7 +154,7 @@ class Placements:
             self._quarantine.clear(held.body_hash, request_id)
 
     def withdraw(self, request_id: str, now: float) -> None:
-        """Let a request go that never went where it was placed."""
+        """Let a request go that says nothing about where it was placed: it never went there, or left too soon."""
         self._take_back(request_id, now, went_well=None)
 
     def judge(self, replica_id: str, *, went_well: bool, now: float) -> None:

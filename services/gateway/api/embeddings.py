@@ -68,20 +68,19 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 max(0.001, min(desk.settings.first_token_timeout_s, deadline - now())),
             )
         except CapstanError as error:
-            if now() >= deadline:
-                error.metadata["limit"] = "request"  # the client's haste says nothing against the replica
             # Told before the next placement, which would otherwise be taken for the one that failed.
-            release = Release(grant.request_id, verdict(error), placement.replica_id)
-            grant.broken |= release.outcome != "ok"
+            late = now() >= deadline  # the client's haste says nothing about the replica
+            release = Release(grant.request_id, "abandoned" if late else verdict(error), placement.replica_id)
+            grant.broken |= release.outcome not in ("ok", "abandoned")
             desk.placer.noticed(release)
             with contextlib.suppress(CapstanError):
                 await desk.placer.release([release])
-            if release.outcome == "ok" or excluded or not desk.retries.take(now()):
+            if late or release.outcome == "ok" or excluded or not desk.retries.take(now()):
                 raise
             desk.metrics.second_attempts.labels(grant.model).inc()
             excluded.append(placement.replica_id)
         except asyncio.CancelledError:
-            desk.releases.put(Release(grant.request_id, "ok"))
+            desk.releases.put(Release(grant.request_id, "abandoned"))
             raise
         else:
             desk.releases.put(Release(grant.request_id, "ok"))
