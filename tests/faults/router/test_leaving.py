@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 FREE_WITHIN_S = 2.0 if LONG else 20.0
 """The promise, or what no busy machine exceeds: an answer that nobody stops takes more than a minute."""
 
-TOKENS = 4000
+TOKENS = 1000 if LONG else 4000
 SLOW_READERS = 200 if LONG else 40
 
 
@@ -115,6 +115,7 @@ async def test_slow_readers_are_served_to_the_end_and_cost_a_gateway_little(clus
         for replica in cluster.replicas:
             await cluster.command(replica, "set", tokens_per_s=60, max_running=16)
     outcomes = await asyncio.gather(*asking)
-    assert {(outcome.went_well, outcome.completion_tokens) for outcome in outcomes} == {(True, TOKENS)}
+    assert [outcome for outcome in outcomes if not outcome.went_well] == []
+    assert {outcome.completion_tokens for outcome in outcomes} == {TOKENS}
     check_texts([*quick, *outcomes])
     assert grown < SLOW_READERS * 2**19, grown
