@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -169,6 +170,12 @@ class Cluster:
         """Requests in all engines."""
         names = ("capstan_engine_requests_running", "capstan_engine_requests_waiting")
         return sum([await self[replica].metric(name) for replica in self.replicas for name in names])
+
+    def journal_rows(self, gateway: str) -> int:
+        """What the journal of a gateway that is down still holds."""
+        with contextlib.closing(sqlite3.connect(self.folder / f"{gateway}.db")) as journal:
+            count: int = journal.execute("select count(*) from journal").fetchone()[0]
+        return count
 
     async def shut_out(self) -> float:
         """Replicas that routers have shut out, over all routers."""
