@@ -164,7 +164,7 @@ class Attempts:
             self._parts.releases.put(release)
         else:
             # It may have been placed although nobody heard where.
-            self._parts.releases.put(Release(self._grant.request_id, "ok"))
+            self._parts.releases.put(Release(self._grant.request_id, "abandoned"))
 
     async def _again(self, starts: Sequence[Start], error: CapstanError) -> Batch:
         try:

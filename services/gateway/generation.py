@@ -118,6 +118,12 @@ class Generator:
             yield generation
         except CapstanError as error:
             outcome = verdict(error)
+            if not attempts.inbox.begun and error.metadata.get("limit") == "request":
+                outcome = "abandoned"
+            raise
+        except asyncio.CancelledError:
+            if not attempts.inbox.begun:
+                outcome = "abandoned"
             raise
         finally:
             attempts.leave(outcome)

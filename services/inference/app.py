@@ -26,6 +26,9 @@ from services.inference.simulation import Pace
 from services.inference.witness import witness
 
 TEND_S = 0.1
+
+LAST_WORDS_S = 1.0
+"""How long before the end of its grace a replica dismisses what still runs."""
 SIM_MAX_RUNNING = 64
 SIM_MAX_MODEL_TOKENS = 8192
 
@@ -140,14 +143,19 @@ async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceSer
     """Look after health and sessions until the engine is dead, which ends the process.
 
     A replica that was asked to stop says so at once and goes on taking requests for `drain_delay_s`: until all routers
-    have heard it, some will still come.
+    have heard it, some will still come. What still runs shortly before the end of the grace is sent elsewhere.
     """
     refuses_from: float | None = None
+    dismissed = False
     while True:
         health.look()
         if kit.draining.started:
             now = kit.clock.monotonic()
             refuses_from = now + drain_delay_s if refuses_from is None else refuses_from
             shared.draining = now >= refuses_from
+            grace_s = kit.draining.grace_s
+            if not dismissed and now >= refuses_from + grace_s - min(LAST_WORDS_S, grace_s / 2):
+                dismissed = True
+                servicer.dismiss()
         servicer.tend()
         await kit.clock.sleep(TEND_S)

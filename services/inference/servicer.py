@@ -59,6 +59,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         for session in list(self._sessions):
             session.tend(now)
 
+    def dismiss(self) -> None:
+        """End all that runs, since its time is over: gateways go on elsewhere with what can go on."""
+        for session in list(self._sessions):
+            session.dismiss()
+
     async def Session(
         self, requests: AsyncIterator[inference_pb2.SessionRequest], context: Context
     ) -> AsyncIterator[inference_pb2.SessionResponse]:

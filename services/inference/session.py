@@ -124,7 +124,7 @@ class Session:
         slot = self._slots[start.slot] = _Slot(answer, shared.now())
         try:
             if shared.draining:
-                raise CapstanError(Reason.UNAVAILABLE, "the replica is stopping", service="inference", stopping="true")
+                raise _stopping()
             asked = slot.asked = read_start(start)
             if asked.request_id in shared.request_ids:
                 raise CapstanError(Reason.INVALID_ARGUMENT, "the id is in use", param="request_id")
@@ -165,6 +165,12 @@ class Session:
             self._cut_off()
         if self._shared.draining and not self._slots:
             self._wake.set()
+
+    def dismiss(self) -> None:
+        """End all that runs because the replica stops, in words by which a gateway goes on elsewhere."""
+        for slot in list(self._slots.values()):
+            slot.answer.refuse(_stopping())
+            self._stop(slot)
 
     def leave(self) -> None:
         """The gateway will ask nothing more: the stream ends when all that runs has ended."""
@@ -252,3 +258,7 @@ class Session:
             if self._shared.witness is not None:
                 self._shared.witness.ended(slot.asked.request_id, slot.asked.admission, answer.tally)
         self._shared.observer.request_ended(answer.tally, slot.began, self._shared.now())
+
+
+def _stopping() -> CapstanError:
+    return CapstanError(Reason.UNAVAILABLE, "the replica is stopping", service="inference", stopping="true")

@@ -154,13 +154,16 @@ class Placements:
             self._quarantine.clear(held.body_hash, request_id)
 
     def withdraw(self, request_id: str, now: float) -> None:
-        """Let a request go that never went where it was placed."""
+        """Let a request go that says nothing about where it was placed: it never went there, or left too soon."""
         self._take_back(request_id, now, went_well=None)
 
     def judge(self, replica_id: str, *, went_well: bool, now: float) -> None:
-        """Learn how a request went that another router placed."""
+        """Learn how a request went that another router placed.
+
+        Of a replica that is shut out here it says nothing: it went there before, and only this router's trial counts.
+        """
         replica = self.replicas.get(replica_id)
-        if replica is not None:
+        if replica is not None and not replica.ejection.is_open:
             self._judge(replica, went_well=went_well, epoch=replica.ejection.epoch, now=now)
 
     def expire(self, now: float) -> int:

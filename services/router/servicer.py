@@ -37,6 +37,7 @@ WENT_WELL: dict[int, bool] = {
     router_pb2.REPLICA_OUTCOME_UNREACHABLE: False,
     router_pb2.REPLICA_OUTCOME_FAILED: False,
     router_pb2.REPLICA_OUTCOME_TIMED_OUT: False,
+    router_pb2.REPLICA_OUTCOME_ABANDONED: True,
 }
 
 DEATHS = frozenset({router_pb2.REPLICA_OUTCOME_FAILED})
@@ -100,7 +101,9 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
         for item in request.items:
             # An outcome that a newer gateway knows and this router does not says nothing against the replica.
             went_well = WENT_WELL.get(item.outcome, True)
-            if item.request_id in self._placements:
+            if item.outcome == router_pb2.REPLICA_OUTCOME_ABANDONED:
+                self._placements.withdraw(item.request_id, now)
+            elif item.request_id in self._placements:
                 self._placements.release(item.request_id, went_well=went_well, now=now, died=item.outcome in DEATHS)
             elif item.replica_id:
                 self._placements.judge(item.replica_id, went_well=went_well, now=now)

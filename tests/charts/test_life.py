@@ -88,6 +88,16 @@ def test_replicas_spread_over_zones_and_nodes(render: Render) -> None:
             assert each["labelSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items(), name
 
 
+def test_a_rollout_takes_no_pod_away_before_another_is_ready(render: Render) -> None:
+    """But for gateways, which have a disk each: of those one at a time is away, and the next waits for it."""
+    rollouts = {
+        each["metadata"]["name"]: each["spec"]["strategy"]["rollingUpdate"]
+        for each in of_kind(render({}), "Deployment")
+    }
+    assert {"capstan-auth", "capstan-billing", "capstan-ratelimit", "capstan-router"} <= rollouts.keys()
+    assert all(rollout == {"maxSurge": 1, "maxUnavailable": 0} for rollout in rollouts.values()), rollouts
+
+
 def test_autoscaled_workloads_leave_their_size_to_the_autoscaler(render: Render) -> None:
     objects = render({"gateway": {"autoscaling": {"enabled": True}}, "auth": {"autoscaling": {"enabled": True}}})
     for kind, name in (("StatefulSet", "capstan-gateway"), ("Deployment", "capstan-auth")):

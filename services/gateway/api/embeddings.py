@@ -20,6 +20,7 @@ from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
 from services.gateway.peers.billing import serialized
+from services.gateway.peers.prompt_hashes import inputs_hash
 from services.gateway.peers.router import Errand, Release
 from services.gateway.schema.embeddings import EmbeddingRequest
 from services.gateway.terms import Terms
@@ -40,18 +41,21 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
     excluded: list[str] = []
     caller = grant.caller
     now = asyncio.get_running_loop().time
-    desk.retries.note_request(now())
+    desk.retries.note_request(begin := now())
+    deadline = begin + min(desk.settings.request_timeout_s, terms.patience_s or desk.settings.request_timeout_s)
     errand = Errand(
         grant.request_id,
         grant.model,
         "embed",
         grant.work.prompt_tokens,
         organization_id=caller.organization_id,
+        body_hash=inputs_hash(body.inputs, caller.organization_id),
         service_class=terms.service_class,
         no_fallback=caller.chooses_models or bool(grant.quote.budgets),
     )
     while True:
-        placement = await desk.placer.place(errand, excluded, desk.settings.queue_timeout_s)
+        wait_s = min(desk.settings.queue_timeout_s, max(0.0, deadline - now()))
+        placement = await desk.placer.place(errand, excluded, wait_s)
         grant.model = placement.model
         try:
             vectors, usage = await desk.replicas.embed(
@@ -61,21 +65,22 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 body.inputs,
                 body.dimensions or 0,
                 serialized(dataclasses.replace(grant.record, model=placement.model)),
-                desk.settings.first_token_timeout_s,
+                max(0.001, min(desk.settings.first_token_timeout_s, deadline - now())),
             )
         except CapstanError as error:
             # Told before the next placement, which would otherwise be taken for the one that failed.
-            release = Release(grant.request_id, verdict(error), placement.replica_id)
-            grant.broken |= release.outcome != "ok"
+            late = now() >= deadline  # the client's haste says nothing about the replica
+            release = Release(grant.request_id, "abandoned" if late else verdict(error), placement.replica_id)
+            grant.broken |= release.outcome not in ("ok", "abandoned")
             desk.placer.noticed(release)
             with contextlib.suppress(CapstanError):
                 await desk.placer.release([release])
-            if release.outcome == "ok" or excluded or not desk.retries.take(now()):
+            if late or release.outcome == "ok" or excluded or not desk.retries.take(now()):
                 raise
             desk.metrics.second_attempts.labels(grant.model).inc()
             excluded.append(placement.replica_id)
         except asyncio.CancelledError:
-            desk.releases.put(Release(grant.request_id, "ok"))
+            desk.releases.put(Release(grant.request_id, "abandoned"))
             raise
         else:
             desk.releases.put(Release(grant.request_id, "ok"))

@@ -68,6 +68,11 @@ class Inbox:
         """True when every slot ended well and all was taken."""
         return not self._open_slots and not self._news and self._failure is None
 
+    @property
+    def begun(self) -> bool:
+        """True when news was taken."""
+        return self._begun
+
     async def take(self, now: float) -> list[News]:
         """Answer all news, waiting for some; empty when there will be none. Each comes with its slot's base choice.
 

@@ -46,6 +46,17 @@ def body_hash(starts: Sequence[inference_pb2.Start], organization_id: str) -> in
     return int.from_bytes(whole.digest(), "big") or 1
 
 
+def inputs_hash(inputs: Sequence[str | Sequence[int]], organization_id: str) -> int:
+    """Hash what vectors are asked of; never 0."""
+    whole = hashlib.blake2b(digest_size=8, key=_key(organization_id))
+    for each in inputs:
+        if isinstance(each, str):
+            whole.update(each.encode("utf-8", "surrogatepass") + _PART)
+        else:
+            whole.update(array("I", each).tobytes() + _END)
+    return int.from_bytes(whole.digest(), "big") or 1
+
+
 def session_hash(session: bytes, start: inference_pb2.Start, organization_id: str) -> int:
     """Hash the client's name for its session or, without one, all up to the first question of a conversation under way.
 

@@ -19,7 +19,7 @@ from services.gateway.peers.calls import call
 from services.gateway.terms import ServiceClass
 
 Kind = Literal["generate", "embed"]
-ReplicaOutcome = Literal["ok", "unreachable", "failed", "timed_out"]
+ReplicaOutcome = Literal["ok", "unreachable", "failed", "timed_out", "abandoned"]
 
 MODELS_TTL_S = 1.0
 
@@ -34,6 +34,7 @@ _OUTCOMES: dict[ReplicaOutcome, router_pb2.ReplicaOutcome.ValueType] = {
     "unreachable": router_pb2.REPLICA_OUTCOME_UNREACHABLE,
     "failed": router_pb2.REPLICA_OUTCOME_FAILED,
     "timed_out": router_pb2.REPLICA_OUTCOME_TIMED_OUT,
+    "abandoned": router_pb2.REPLICA_OUTCOME_ABANDONED,
 }
 
 
@@ -176,7 +177,7 @@ class Placer:
 
     def noticed(self, release: Release) -> None:
         """Remember how a request went, for when the router is away."""
-        if release.outcome != "ok" and release.replica_id:
+        if release.outcome not in ("ok", "abandoned") and release.replica_id:
             self._endpoints.failed(release.replica_id, self._clock.monotonic())
 
     async def resolve(self, name: str, kind: Kind, request_id: str) -> str:

@@ -7,17 +7,15 @@ from pathlib import Path
 
 import pytest_asyncio
 
+from tests.faults.router.books import unbound_peers
 from tests.faults.router.cluster import Cluster, short_folder
-from tests.integration.gateway.scripted import peers
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def _cluster() -> AsyncIterator[Cluster]:
     with short_folder() as folder:
-        async with peers(Path(folder)) as made:
-            made.auth.principal.ClearField("rate_limits")
-            async with Cluster(Path(folder), made).running() as cluster:
-                yield cluster
+        async with unbound_peers(Path(folder)) as made, Cluster(Path(folder), made).running() as cluster:
+            yield cluster
 
 
 @pytest_asyncio.fixture(loop_scope="session")

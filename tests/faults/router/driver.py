@@ -86,7 +86,7 @@ async def ask(
     key: str = KEY,
     **more: Any,
 ) -> Outcome:
-    """Stream one answer; leave after so many events or seconds, `abruptly`: by a reset.
+    """Stream one answer; leave after so many events (0: at the first comment) or seconds, `abruptly`: by a reset.
 
     `read_from`: read nothing before, with little room for what comes. `seen` is told the number of each event as it
     comes. With `stream=False` the outcome is done when the answer is here.
@@ -147,6 +147,8 @@ async def _read(
     while line := await reader.readline():
         if line.startswith(b": "):
             outcome.comments += 1
+            if leave_after == 0:
+                return
         elif line.startswith(b"data: [DONE]"):
             outcome.done = True
         elif line.startswith(b"data: "):

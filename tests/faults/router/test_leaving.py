@@ -17,8 +17,10 @@ from tests.faults.router.test_replicas import LONG
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
-FREE_WITHIN_S = 2.0
-TOKENS = 4000
+FREE_WITHIN_S = 2.0 if LONG else 20.0
+"""The promise, or what no busy machine exceeds: an answer that nobody stops takes more than a minute."""
+
+TOKENS = 1000 if LONG else 4000
 SLOW_READERS = 200 if LONG else 40
 
 
@@ -78,10 +80,10 @@ async def test_clients_that_do_not_wait_for_a_whole_answer_free_the_engines(clus
 @pytest.mark.parametrize("abruptly", [False, True], ids=["closing", "resetting"])
 async def test_clients_that_leave_before_the_first_token_leave_the_queue(cluster: Cluster, abruptly: bool) -> None:
     leaving = (
-        ask(cluster, GATEWAYS[n % 2], f"Cold {n}", model=COLD, leave_after_s=1.0, abruptly=abruptly) for n in range(8)
+        ask(cluster, GATEWAYS[n % 2], f"Cold {n}", model=COLD, leave_after=0, abruptly=abruptly) for n in range(8)
     )
     outcomes = await asyncio.gather(*leaving)
-    assert all(outcome.error == "TimeoutError" and outcome.comments for outcome in outcomes)
+    assert all(outcome.comments == 1 and not outcome.text and not outcome.error for outcome in outcomes), outcomes
     left_at = time.monotonic()
     while sum([await cluster[router].metric("capstan_router_waiting_requests") for router in ROUTERS]):
         assert time.monotonic() - left_at < FREE_WITHIN_S
@@ -93,13 +95,16 @@ async def test_slow_readers_are_served_to_the_end_and_cost_a_gateway_little(clus
     for replica in cluster.replicas:
         await cluster.command(replica, "set", tokens_per_s=400, max_running=SLOW_READERS)
     prompts = [f"Slow {n % 5}" for n in range(SLOW_READERS)]
-    quick = await asyncio.gather(*(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS) for prompt in prompts))
+    quick = await asyncio.gather(
+        *(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, leave_after_s=300) for prompt in prompts)
+    )
     before, now = resident_bytes(cluster, GATEWAYS[0]), asyncio.Event()
     asking = [
-        asyncio.create_task(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, read_from=now)) for prompt in prompts
+        asyncio.create_task(ask(cluster, GATEWAYS[0], prompt, max_tokens=TOKENS, read_from=now, leave_after_s=600))
+        for prompt in prompts
     ]
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(300):
             while await cluster.running_count() < SLOW_READERS:
                 await asyncio.sleep(0.05)
             while await cluster.running_count():
@@ -110,6 +115,7 @@ async def test_slow_readers_are_served_to_the_end_and_cost_a_gateway_little(clus
         for replica in cluster.replicas:
             await cluster.command(replica, "set", tokens_per_s=60, max_running=16)
     outcomes = await asyncio.gather(*asking)
-    assert {(outcome.went_well, outcome.completion_tokens) for outcome in outcomes} == {(True, TOKENS)}
+    assert [outcome for outcome in outcomes if not outcome.went_well] == []
+    assert {outcome.completion_tokens for outcome in outcomes} == {TOKENS}
     check_texts([*quick, *outcomes])
     assert grown < SLOW_READERS * 2**19, grown

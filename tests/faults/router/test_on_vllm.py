@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from tests.faults.router.books import unbound_peers
 from tests.faults.router.cluster import GATEWAYS, MODEL, Cluster, short_folder
 from tests.faults.router.driver import ask, check_bills
-from tests.integration.gateway.scripted import peers
 from tests.integration.inference.engines import DEMO_MODEL, needs_vllm
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), needs_vllm]
@@ -33,10 +33,11 @@ LOST_AT = 12
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def pair() -> AsyncIterator[Cluster]:
     with short_folder() as folder:
-        async with peers(Path(folder)) as made:
-            made.auth.principal.ClearField("rate_limits")
-            async with Cluster(Path(folder), made, replicas=("r0", "r1"), engine=ENGINE).running() as cluster:
-                yield cluster
+        async with (
+            unbound_peers(Path(folder)) as made,
+            Cluster(Path(folder), made, replicas=("r0", "r1"), engine=ENGINE).running() as cluster,
+        ):
+            yield cluster
 
 
 async def test_answers_of_a_lost_engine_go_on_on_the_other_word_for_word(pair: Cluster) -> None:

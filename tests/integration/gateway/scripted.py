@@ -178,8 +178,8 @@ class Router(router_pb2_grpc.RouterServiceServicer):
 
 @dataclass
 class Inference(inference_pb2_grpc.InferenceServiceServicer):
-    """Says `words` and ends; `before` and `after` them something else may happen: "fail", "break", "hang", or "wait"
-    (for `go_on`)."""
+    """Says `words` and ends; `before` and `after` them something else may happen: "fail", "break", "hang",
+    "dismiss" (it stops and says so) or "wait" (for `go_on`)."""
 
     words: tuple[str, ...] = ("Hello", " there", "!")
     before: str = ""
@@ -269,6 +269,10 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
     def _event(self, script: str, slot: int, frames) -> bool:
         if script == "break":
             frames.put_nowait(None)
+        elif script == "dismiss":
+            stopping = errors_pb2.Failure(reason=errors_pb2.ERROR_REASON_UNAVAILABLE)
+            stopping.metadata.update({"service": "inference", "stopping": "true"})
+            self._say(frames, inference_pb2.Delta(slot=slot, failure=stopping))
         elif script in ("fail", "refuse"):
             failed, refused = errors_pb2.ERROR_REASON_ENGINE_FAILED, errors_pb2.ERROR_REASON_CONTEXT_LENGTH_EXCEEDED
             failure = errors_pb2.Failure(reason=failed if script == "fail" else refused)
@@ -287,6 +291,8 @@ class Inference(inference_pb2_grpc.InferenceServiceServicer):
 
     async def Embed(self, request, context):
         self.embedding.append(request)
+        if self.before == "wait":
+            await self.go_on.wait()
         if not self.embeds:
             await context.abort(grpc.StatusCode.UNAVAILABLE, "broken")
         vector = b"\x00\x00\x80\x3f" + b"\x00" * 4  # (1.0, 0.0)

@@ -17,9 +17,10 @@ CHAT = "/v1/chat/completions"
 ASK = {"model": "demo", "messages": [{"role": "user", "content": "hello"}]}
 EMBED = {"model": "vectors", "input": "a"}
 STREAM = ASK | {"stream": True, "stream_options": {"include_usage": True}}
-UNREACHABLE, FAILED, OK = (
+UNREACHABLE, FAILED, ABANDONED, OK = (
     router_pb2.REPLICA_OUTCOME_UNREACHABLE,
     router_pb2.REPLICA_OUTCOME_FAILED,
+    router_pb2.REPLICA_OUTCOME_ABANDONED,
     router_pb2.REPLICA_OUTCOME_OK,
 )
 
@@ -55,6 +56,17 @@ async def test_a_stream_goes_on_elsewhere_where_it_broke_off_and_is_billed_once(
     assert (event.outcome, event.usage.prompt_tokens, event.usage.completion_tokens) == (billing_pb2.OUTCOME_OK, 7, 4)
     assert scripted.ratelimit.settled[request_id] == 11
     await eventually(lambda: scripted.router.released.get(request_id) == [FAILED, OK])
+
+
+async def test_what_a_stopping_replica_dismisses_goes_on_elsewhere_and_blames_nobody(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.inference.after = "dismiss"
+    scripted.inference.words = ("Hello", " there")
+    answer = await client.post(CHAT, STREAM)
+    assert text_of(answer) == "Hello there!"
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [OK, OK])
 
 
 async def test_a_replica_that_was_never_reached_is_not_said_to_have_died_of_the_request(
@@ -209,6 +221,16 @@ async def test_a_client_that_leaves_the_queue_frees_its_reservation(client: Clie
     assert scripted.inference.started == []
 
 
+@pytest.mark.parametrize("headers", [{}, {"x-stainless-read-timeout": "0.3"}], ids=["leaving", "timing out"])
+async def test_whoever_does_not_wait_for_a_first_token_says_nothing_about_the_replica(
+    client: Client, scripted: Peers, headers: dict[str, str]
+) -> None:
+    scripted.inference.before = "hang"
+    with contextlib.suppress(TimeoutError):
+        await client.post(CHAT, ASK, headers=headers, leave_after_s=30 if headers else 0.5)
+    await eventually(lambda: list(scripted.router.released.values()) == [[ABANDONED]])
+
+
 async def test_no_longer_than_the_client_will_wait_is_waited(client: Client, scripted: Peers) -> None:
     scripted.inference.after = "hang"
     answer = await client.post(CHAT, ASK, headers={"x-stainless-read-timeout": "0.6"})
@@ -218,6 +240,19 @@ async def test_no_longer_than_the_client_will_wait_is_waited(client: Client, scr
     request_id = answer.headers["x-request-id"]
     await eventually(lambda: scripted.router.released.get(request_id) == [OK])  # its haste is not the replica's fault
     assert scripted.spare.started == []
+
+
+async def test_vectors_are_waited_for_no_longer_than_the_client_will_and_the_replica_is_not_blamed(
+    client: Client, scripted: Peers
+) -> None:
+    scripted.inference.before = "wait"
+    answer = await client.post("/v1/embeddings", EMBED, headers={"x-stainless-read-timeout": "0.6"})
+    scripted.inference.go_on.set()
+    assert error(answer) == (504, "server_error", None, "timeout")
+    request_id = answer.headers["x-request-id"]
+    await eventually(lambda: scripted.router.released.get(request_id) == [ABANDONED])
+    assert scripted.spare.embedding == []
+    assert scripted.router.items[0].body_hash != 0
 
 
 async def test_a_stream_speaks_before_its_client_loses_patience(client: Client, scripted: Peers) -> None:

@@ -604,6 +604,19 @@ async def accepting(stub: inference_pb2_grpc.InferenceServiceStub) -> bool:
     return bool(load.accepting)
 
 
+async def test_what_outlasts_the_grace_is_told_to_go_on_elsewhere() -> None:
+    paced = FAST.model_copy(update={"sim_tokens_per_s": 200.0, "grace_s": 1.0})
+    async with service(paced) as it, stub_of(it) as stub:
+        gateway = await Gateway(stub).open()
+        await gateway.start(1, sampling={"max_tokens": 4000})
+        await gateway.delta()
+        it.stop.ask()
+        end = (await gateway.answer(1))[1][-1]
+        told = from_failure(end.failure)
+        assert (told.reason, told.metadata["stopping"]) == (Reason.UNAVAILABLE, "true")
+        assert await gateway.end() is None
+
+
 async def test_draining_ends_idle_sessions_and_lets_busy_ones_finish() -> None:
     paced = FAST.model_copy(update={"sim_tokens_per_s": 200.0})
     async with service(paced) as it, stub_of(it) as stub:

@@ -229,6 +229,26 @@ async def test_failures_shut_a_replica_out_and_time_brings_a_trial(folder: Path)
         await desk.ready("chat", 2)
 
 
+async def test_a_trial_whose_client_left_before_a_word_brings_nobody_back(folder: Path) -> None:
+    async with (
+        serving(ScriptedReplica("chat"), folder / "chat-0"),
+        serving(ScriptedReplica("chat"), folder / "chat-1"),
+        router(settings(folder, "chat-0", "chat-1", stale_after_s=1000, ejection_failures=1)) as desk,
+    ):
+        await desk.ready("chat", 2)
+        await desk.place("req_0", "chat", "chat-1")
+        await desk.release("req_0", outcome=router_pb2.REPLICA_OUTCOME_TIMED_OUT)
+        await desk.ready("chat", 1)
+        await desk.clock.advance(1.5)
+        assert (await desk.place("req_trial", "chat", "chat-1")).replica_id == "chat-0"
+        await desk.release("req_trial", outcome=router_pb2.REPLICA_OUTCOME_ABANDONED)
+        assert await placed_only_on(desk, "chat-1")
+        await desk.clock.advance(1.5)
+        assert (await desk.place("req_again", "chat", "chat-1")).replica_id == "chat-0"
+        await desk.release("req_again")
+        await desk.ready("chat", 2)
+
+
 @pytest.mark.parametrize(("second", "refused"), [(FAILED, True), (UNREACHABLE, False)])
 async def test_a_request_is_accused_by_the_replicas_that_broke_under_it_and_not_by_those_it_never_reached(
     folder: Path, second: router_pb2.ReplicaOutcome.ValueType, refused: bool

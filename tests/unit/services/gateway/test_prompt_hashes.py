@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from capstan.inference.v1 import inference_pb2 as pb
-from services.gateway.peers.prompt_hashes import BEGINNINGS, body_hash, prefix_hashes, session_hash
+from services.gateway.peers.prompt_hashes import BEGINNINGS, body_hash, inputs_hash, prefix_hashes, session_hash
 
 
 def chat(*turns: tuple[str, str]) -> pb.Start:
@@ -33,6 +33,13 @@ def test_another_organisation_has_other_hashes() -> None:
     assert not set(prefix_hashes(start, "org-1")) & set(prefix_hashes(start, "org-2"))
     assert body_hash([start], "org-1") != body_hash([start], "org-2")
     assert session_hash(b"tab", start, "org-1") != session_hash(b"tab", start, "org-2")
+
+
+def test_what_vectors_are_asked_of_has_a_hash_of_its_own() -> None:
+    assert inputs_hash(["a", "b"], "org-1") == inputs_hash(["a", "b"], "org-1") != 0
+    others: list[list[str] | list[list[int]]] = [["ab"], ["b", "a"], [[97], [98]]]
+    assert inputs_hash(["a", "b"], "org-1") not in {inputs_hash(each, "org-1") for each in others}
+    assert inputs_hash(["a"], "org-1") != inputs_hash(["a"], "org-2")
 
 
 def test_roles_functions_and_token_ids_count() -> None:

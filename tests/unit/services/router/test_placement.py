@@ -145,6 +145,17 @@ def test_failures_shut_a_replica_out_until_a_trial_succeeds() -> None:
     assert pool.place("req_after") == "r0"
 
 
+def test_what_another_router_placed_neither_prolongs_a_pause_nor_ends_it() -> None:
+    pool = Pool(2)
+    for _ in range(50):  # a session that broke, told by a gateway whose router is away
+        pool.placements.judge("r0", went_well=False, now=pool.now)
+    assert no_capacity(pool, excluded=["r1"]) == 1000
+    pool.placements.judge("r0", went_well=True, now=pool.now)  # a long stream that began in better times
+    assert no_capacity(pool, excluded=["r1"]) == 1000
+    pool.pass_time(1)
+    assert pool.place("req_trial", excluded=["r1"]) == "r0"
+
+
 def test_the_hint_when_to_ask_again_is_when_the_trial_may_start() -> None:
     pool = Pool(1)
     pool.fail("r0", 3)

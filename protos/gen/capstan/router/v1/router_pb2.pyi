@@ -87,13 +87,15 @@ class _ReplicaOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Replic
     REPLICA_OUTCOME_UNSPECIFIED: _ReplicaOutcome.ValueType  # 0
     """Treated as OK."""
     REPLICA_OUTCOME_OK: _ReplicaOutcome.ValueType  # 1
-    """Served, or ended by the client, or refused for its own content: says nothing against the replica."""
+    """Served, or ended by the client in the middle, or refused for its own content: the replica works."""
     REPLICA_OUTCOME_UNREACHABLE: _ReplicaOutcome.ValueType  # 2
     """The replica could not be reached: the request never got there, so it is not what ails the replica."""
     REPLICA_OUTCOME_FAILED: _ReplicaOutcome.ValueType  # 3
     """The replica answered with a fault of its own, or broke off a session on which it had answered."""
     REPLICA_OUTCOME_TIMED_OUT: _ReplicaOutcome.ValueType  # 4
     """The replica answered too late."""
+    REPLICA_OUTCOME_ABANDONED: _ReplicaOutcome.ValueType  # 5
+    """The client left, or would wait no longer, before the replica had said anything: says nothing for or against it."""
 
 class ReplicaOutcome(_ReplicaOutcome, metaclass=_ReplicaOutcomeEnumTypeWrapper):
     """How a request went on its replica."""
@@ -101,13 +103,15 @@ class ReplicaOutcome(_ReplicaOutcome, metaclass=_ReplicaOutcomeEnumTypeWrapper):
 REPLICA_OUTCOME_UNSPECIFIED: ReplicaOutcome.ValueType  # 0
 """Treated as OK."""
 REPLICA_OUTCOME_OK: ReplicaOutcome.ValueType  # 1
-"""Served, or ended by the client, or refused for its own content: says nothing against the replica."""
+"""Served, or ended by the client in the middle, or refused for its own content: the replica works."""
 REPLICA_OUTCOME_UNREACHABLE: ReplicaOutcome.ValueType  # 2
 """The replica could not be reached: the request never got there, so it is not what ails the replica."""
 REPLICA_OUTCOME_FAILED: ReplicaOutcome.ValueType  # 3
 """The replica answered with a fault of its own, or broke off a session on which it had answered."""
 REPLICA_OUTCOME_TIMED_OUT: ReplicaOutcome.ValueType  # 4
 """The replica answered too late."""
+REPLICA_OUTCOME_ABANDONED: ReplicaOutcome.ValueType  # 5
+"""The client left, or would wait no longer, before the replica had said anything: says nothing for or against it."""
 Global___ReplicaOutcome: _TypeAlias = ReplicaOutcome  # noqa: Y015
 
 @_typing.final
