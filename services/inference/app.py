@@ -36,6 +36,7 @@ def simulator(settings: Settings) -> SimEngine:
         tokens_per_s=settings.sim_tokens_per_s,
         ttft_s=settings.sim_ttft_s,
         prefill_tokens_per_s=settings.sim_prefill_tokens_per_s,
+        max_step_tokens=settings.sim_max_step_tokens,
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
