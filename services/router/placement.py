@@ -60,6 +60,8 @@ class Held:
     epoch: int
     placed_at: float
     body_hash: int
+    key: int
+    """As in `Wish.key`."""
 
 
 class Placements:
@@ -113,8 +115,9 @@ class Placements:
         for model, pool in zip(models, pools, strict=True):
             replica = self._policies.get(model, self._policy)(pool, wish, now)
             if replica is not None:
-                epoch = replica.hold(request.tokens, now)
-                self._held[request.request_id] = Held(replica, request.tokens, epoch, now, request.body_hash)
+                epoch = replica.hold(request.tokens, now, wish.key)
+                held = Held(replica, request.tokens, epoch, now, request.body_hash, wish.key)
+                self._held[request.request_id] = held
                 return replica
         retry_after_ms = str(_retry_after_ms(pools[0], now))
         raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
@@ -201,7 +204,7 @@ class Placements:
     def _take_back(self, request_id: str, now: float, *, went_well: bool | None) -> Held | None:
         held = self._held.pop(request_id, None)
         if held is not None:
-            held.replica.let_go(held.tokens)
+            held.replica.let_go(held.tokens, held.key)
             if went_well is not None:
                 self._judge(held.replica, went_well=went_well, epoch=held.epoch, now=now)
         return held

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.policies import BOUND, CALM_SHARE, POLICIES, Policy, PolicyName, Wish
+from services.router.policies import BOUND, CALM_SHARE, POLICIES, QUEUE_SLACK, Policy, PolicyName, Wish
 from services.router.replicas import Kind, Rules
 from services.router.ring import Ring
 from tests.unit.services.router.pools import Pool
@@ -28,7 +28,7 @@ def key(number: int) -> int:
 def place(pool: Pool, policy: Policy, wish: Wish) -> str:
     replica = policy(pool.replicas.pool("chat", Kind.GENERATE), wish, pool.now)
     assert replica is not None
-    replica.hold(100, pool.now)
+    replica.hold(100, pool.now, wish.key)
     return replica.id
 
 
@@ -97,8 +97,42 @@ def test_a_home_with_a_queue_is_spared_while_others_have_none() -> None:
     home = pick(pool, "prefix_affinity", Wish("req_1", (key(7),)))
     assert home is not None
     pool.report_all(running_count=8)
-    pool.report(home, running_count=7, waiting_count=1)
+    pool.report(home, running_count=7, waiting_count=QUEUE_SLACK)
+    assert pick(pool, "prefix_affinity", Wish("req_1", (key(7),))) == home
+    pool.report(home, running_count=6, waiting_count=QUEUE_SLACK + 1)
     assert pick(pool, "prefix_affinity", Wish("req_1", (key(7),))) != home
+
+
+def test_a_popular_prompt_leaves_room_at_its_home_for_a_rare_one() -> None:
+    pool = Pool(3, rules=ROOMY)
+    popular = key(1)
+    home = pick(pool, "prefix_affinity", Wish("req_0", (popular,)))
+    assert home is not None
+    rare = next(key(n) for n in range(2, 99) if pick(pool, "prefix_affinity", Wish("req_0", (key(n),))) == home)
+    crowd = Counter(place(pool, POLICIES["prefix_affinity"], Wish(f"req_{n}", (popular,))) for n in range(60))
+    assert max(crowd.values()) <= 60 / 2
+    assert place(pool, POLICIES["prefix_affinity"], Wish("req_60", (rare,))) == home
+
+
+def test_a_session_keeps_its_home_where_a_new_prompt_would_be_sent_on() -> None:
+    pool = Pool(3, rules=ROOMY)
+    talk, prompt = Wish("req_0", (key(2),), session_hash=key(1)), Wish("req_1", (key(1),))
+    home = pick(pool, "prefix_affinity", talk)
+    assert home is not None
+    assert home == pick(pool, "prefix_affinity", prompt)
+    pool.report_all(running_count=8)
+    pool.report(home, running_count=17)
+    assert pick(pool, "prefix_affinity", talk) == home
+    assert pick(pool, "prefix_affinity", prompt) != home
+
+
+def test_what_has_left_is_no_crowd() -> None:
+    pool = Pool(2, rules=ROOMY)
+    replica = pool.replica("r0")
+    for _ in range(3):
+        replica.hold(100, pool.now, key(1))
+        replica.let_go(100, key(1))
+    assert not replica.crowds
 
 
 def test_a_slow_replica_with_a_popular_prompt_gets_little_of_it() -> None:
@@ -108,7 +142,7 @@ def test_a_slow_replica_with_a_popular_prompt_gets_little_of_it() -> None:
     slow = pick(pool, "prefix_affinity", Wish("req", (key(1),)))
     for step in range(600):
         for end, name in [entry for entry in running if entry[0] <= step]:
-            pool.replica(name).let_go(100)
+            pool.replica(name).let_go(100, key(1))
             running.remove((end, name))
         home = place(pool, POLICIES["prefix_affinity"], Wish(f"req_{step}", (key(1), key(step))))
         homes[home] += 1
