@@ -246,7 +246,7 @@ class Admission:
         self._journal.checkpoint(reached)
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
-        served = await self._placer.resolve(work.model, work.kind, request_id)
+        served = await self._placer.resolve(work.model, work.kind, request_id, caller.organization_id)
         if not caller.may_use(served, work.model):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,

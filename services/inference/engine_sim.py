@@ -85,6 +85,7 @@ class SimEngine:
             fingerprint="fp_simulator",
             embedding_dimensions=self._options.embedding_dimensions,
             shortens_embeddings=self._options.embedding_dimensions > 0,
+            max_adapters=self._options.max_adapters,
         )
 
     @property

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal
 from zlib import crc32
 
@@ -36,6 +37,9 @@ placed, since others do not tell it theirs."""
 
 QUEUE_SLACK = 1
 """Requests that may wait at a home beyond the fewest that wait anywhere: one that is being read in is no queue yet."""
+
+ADAPTER_BUSY_SHARE = 0.5
+"""Share of its slots from which a replica that has an adapter is spared, and another loads it as well."""
 
 CALM_SHARE = 1 / 16
 """Share of its slots up to which a home takes requests whatever the others have: that few disturb nobody."""
@@ -85,12 +89,35 @@ Policy = Callable[[Pool, Wish, float], Replica | None]
 
 
 def usable(pool: Pool, wish: Wish, now: float) -> list[Replica]:
-    """Answer who can take it: those that have its adapter loaded, if any has."""
+    """Answer who can take it: of an adapter, those that have it loaded, or whoever shall load it."""
     excluded = wish.excluded
     found = [each for each in pool.replicas if each.usable_from <= now < each.usable_until and each.id not in excluded]
-    if wish.adapter:
-        return [each for each in found if wish.adapter in each.adapters] or found
-    return found
+    return _adapted(pool, wish.adapter, found) if wish.adapter else found
+
+
+def _adapted(pool: Pool, adapter: str, found: Sequence[Replica]) -> list[Replica]:
+    """Narrow `found` to those that have an adapter loaded and are not busy, or else to the one that shall load it too.
+
+    That is the adapter's next home on the ring which has a slot free, so that routers that decide at the same moment
+    decide alike, and a burst loads it once; where none has one, whatever is idle there has to go.
+    """
+    able = [each for each in found if each.description is not None and each.description.max_adapters]
+    loaded = [each for each in able if adapter in each.adapters]
+    calm = [each for each in loaded if each.waiting <= QUEUE_SLACK and each.requests < each.slots * ADAPTER_BUSY_SHARE]
+    if calm or len(loaded) == len(able):
+        return calm or loaded
+    others = {each.id: each for each in able if adapter not in each.adapters}
+    least = min([each.requests / each.slots for each in others.values()])
+    if loaded and least >= ADAPTER_BUSY_SHARE:
+        return loaded
+    walk = [others[each.id] for each in pool.ring.walk(_place(adapter)) if each.id in others]
+    walk = [each for each in walk if each.requests < each.slots * max(ADAPTER_BUSY_SHARE, least)] or walk
+    free = [each for each in walk if each.description and len(each.adapters) < each.description.max_adapters]
+    return (free or walk)[:1]
+
+
+def _place(adapter: str) -> int:
+    return int.from_bytes(blake2b(adapter.encode(), digest_size=8).digest(), "big")
 
 
 def least_load(pool: Pool, wish: Wish, now: float) -> Replica | None:

@@ -35,6 +35,8 @@ class Description:
     """Longest prompt plus completion."""
     fingerprint: str
     """Changes with engine, weights, precision and parallelism."""
+    max_adapters: int = 0
+    """Adapters that it can have loaded at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class WaitingRoom:
     def place(self, request: Request) -> Replica:
         """Place a request at once, unless others wait for the same. Raises `CapstanError` as `Placements.place`."""
         if self._waiting_count:
-            queue = self._queues.get((self._placements.models(request)[0], request.kind))
+            queue = self._queues.get((self._placements.queue(request), request.kind))
             if queue and request.request_id not in self._placements:
                 refusal = queue.overloaded(None)
                 raise CapstanError(Reason.NO_CAPACITY, "others wait", model=request.model, **refusal.metadata)
@@ -76,7 +76,7 @@ class WaitingRoom:
             raise CapstanError(
                 Reason.NO_CAPACITY, "every replica failed it", model=request.model, retry_after_ms="1000"
             )
-        key = (self._placements.models(request)[0], request.kind)
+        key = (self._placements.queue(request), request.kind)
         queue = self._queues.get(key) or self._queues.setdefault(key, self._empty())
         turn: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
 

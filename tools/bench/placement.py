@@ -314,7 +314,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print("workload       policy            hits  p50 TTFT  p99 TTFT  worst share  requests")
     for name, workload in WORKLOADS.items():
         turns: Seen | None = None
-        for policy in ("round_robin", *(each for each in POLICIES if each != "round_robin")):
+        for policy in sorted(POLICIES, key=lambda each: each != "round_robin"):
             seen = observe(workload, policy, seed=args.seed, warm_s=args.warm, seconds=args.seconds)
             turns = turns or seen
             print(

@@ -170,8 +170,51 @@ def test_round_robin_goes_round() -> None:
 def test_an_adapter_is_used_where_it_is_loaded() -> None:
     pool = Pool(4)
     pool.report("r2", adapters=frozenset({"poet"}))
-    assert {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)} == {"r2"}
-    assert pick(pool, "least_load", Wish("req_1", adapter="stranger")) is not None
+    for policy in POLICIES:
+        assert {pick(pool, policy, Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)} == {"r2"}
+
+
+def test_an_adapter_that_nobody_has_is_loaded_at_its_home_whatever_the_prompts() -> None:
+    pool, other = Pool(4), Pool(4)
+    homes = {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)}
+    assert len(homes) == 1
+    assert homes == {pick(other, "least_load", Wish("req_1", adapter="poet"))}
+    assert len({pick(pool, "prefix_affinity", Wish("req_1", adapter=f"poet-{n}")) for n in range(30)}) == 4
+
+
+def test_a_busy_replica_shares_its_adapter_with_another_and_then_both_serve_it() -> None:
+    pool = Pool(4)
+    pool.report("r2", adapters=frozenset({"poet"}), running_count=4)
+    second = pick(pool, "prefix_affinity", Wish("req_1", adapter="poet"))
+    assert second not in ("r2", None)
+    pool.report(second or "", adapters=frozenset({"poet"}))
+    pool.report("r2", adapters=frozenset({"poet"}), running_count=1)
+    homes = {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(30)}
+    assert homes == {"r2", second}
+
+
+def test_when_all_are_busy_an_adapter_stays_where_it_is_loaded() -> None:
+    pool = Pool(3)
+    pool.report_all(running_count=5)
+    pool.report("r1", running_count=6, adapters=frozenset({"poet"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) == "r1"
+
+
+def test_a_replica_with_a_free_slot_loads_an_adapter_before_one_that_must_drop_another() -> None:
+    pool = Pool(3)
+    home = pick(pool, "prefix_affinity", Wish("req_1", adapter="poet"))
+    pool.report(home or "", adapters=frozenset({"one", "two"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) not in (home, None)
+    pool.report_all(adapters=frozenset({"one", "two"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) == home
+
+
+def test_an_adapter_goes_to_nobody_who_takes_none() -> None:
+    pool = Pool(0)
+    pool.add("r0", max_adapters=0)
+    pool.add("r1")
+    assert {pick(pool, "prefix_affinity", Wish("req_1", adapter=f"poet-{n}")) for n in range(9)} == {"r1"}
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet", excluded={"r1"})) is None
 
 
 @given(KEYS)
