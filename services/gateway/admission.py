@@ -247,7 +247,7 @@ class Admission:
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
         served = await self._placer.resolve(work.model, work.kind, request_id, caller.organization_id)
-        if not caller.may_use(served, work.model):
+        if not caller.may_use(served, work.model, base=self._placer.base(served)):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,
                 f"Project `{caller.project_id}` does not have access to model `{work.model}`",

