@@ -155,6 +155,15 @@ class Placements:
             return [model]
         return [model, *(each for each in self._catalogue.fallbacks(model) if self._may_use(request, each))]
 
+    def is_choosy(self, request: Request) -> bool:
+        """Say whether others that wait for the same replicas may go where this one cannot. Raises as `models`.
+
+        It excludes replicas, or may not fall back, or needs one that takes adapters.
+        """
+        model = self.models(request)[0]
+        spurns = request.no_fallback and bool(self._catalogue.fallbacks(model))
+        return bool(request.excluded) or spurns or self._catalogue.adapter(model) is not None
+
     def queue(self, request: Request) -> str:
         """Answer the served model for whose replicas it would wait. Raises `CapstanError` as `models`."""
         return self._catalogue.base(self.models(request)[0])

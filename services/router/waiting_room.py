@@ -16,7 +16,7 @@ LOOK_INTERVAL_S = 0.1
 """How long a change that nobody tells (a trial is due, a request is overdue) may stay unseen."""
 
 MOST_PASSED_OVER = 8
-"""Requests that exclude the replicas which have room, and are passed over for others, in one look."""
+"""Requests that cannot use the replicas which have room, and are passed over for others, in one look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ class WaitingRoom:
                     if error.reason is not Reason.NO_CAPACITY:
                         queue.leave(waiting)
                         waiting.settle(error)
-                    elif waiting.request.excluded and passed_over < MOST_PASSED_OVER:
+                    elif passed_over < MOST_PASSED_OVER and self._placements.is_choosy(waiting.request):
                         passed_over += 1
                     else:
                         break

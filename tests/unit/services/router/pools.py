@@ -1,6 +1,6 @@
 """Replicas for tests: described, reporting, and steered by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.router.adapters import Adapter
@@ -42,11 +42,12 @@ class Pool:
         rules: Rules = RULES,
         aliases: dict[str, Any] | None = None,
         adapters: Sequence[Adapter] = (),
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
         settled_after_s: float = float("inf"),
     ) -> None:
         self.now = 1000.0
         self.replicas = Replicas(rules)
-        self.catalogue = Catalogue(aliases or {}, {}, now=1_700_000_000.0, adapters=adapters)
+        self.catalogue = Catalogue(aliases or {}, {}, now=1_700_000_000.0, adapters=adapters, fallbacks=fallbacks)
         self.placements = Placements(self.replicas, self.catalogue, expiry_s=900.0, settled_after_s=settled_after_s)
         for number in range(count):
             self.add(f"r{number}")
