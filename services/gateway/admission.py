@@ -221,8 +221,8 @@ class Admission:
         self._journal.checkpoint(reached)
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
-        served = await self._placer.resolve(work.model, work.kind, request_id)
-        if not caller.may_use(served, work.model):
+        served = await self._placer.resolve(work.model, work.kind, request_id, caller.organization_id)
+        if not caller.may_use(served, work.model, base=self._placer.base(served)):
             raise CapstanError(
                 Reason.PERMISSION_DENIED,
                 f"Project `{caller.project_id}` does not have access to model `{work.model}`",

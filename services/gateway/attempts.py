@@ -190,6 +190,8 @@ class Attempts:
             start.request_id = self._grant.request_id if len(starts) == 1 else f"{self._grant.request_id}-{base}"
             start.organization_id = self._grant.caller.organization_id
             start.admission = admission
+            start.adapter = self._placement.adapter
+            start.adapter_path = self._placement.adapter_path
             if ceiling is not None and not start.sampling.HasField("max_tokens"):
                 start.sampling.max_tokens = ceiling
             start.time_left.FromMilliseconds(max(1, int(left_s * 1000)))

@@ -68,8 +68,11 @@ class Caller:
         """Id of whom a limit of `scope` binds."""
         return {"key": self.key_id, "project": self.project_id, "organization": self.organization_id}[scope]
 
-    def may_use(self, *names: str) -> bool:
-        """Whether the project is allowed a model that goes by these names: one allowed is enough, so is one denied."""
-        if not self.denied_models.isdisjoint(names):
+    def may_use(self, *names: str, base: str = "") -> bool:
+        """Whether the project is allowed a model that goes by these names: one allowed is enough, so is one denied.
+
+        `base`: what it adapts, which denies it too, and does not allow it.
+        """
+        if base in self.denied_models or not self.denied_models.isdisjoint(names):
             return False
         return not self.allowed_models or not self.allowed_models.isdisjoint(names)

@@ -19,9 +19,13 @@ class Placement:
     replica_id: str
     address: str
     model: str
-    """Served name."""
+    """Served name, or name of the adapter."""
     max_model_tokens: int
     fingerprint: str
+    adapter: str = ""
+    """Adapter to apply there; empty: the base model."""
+    adapter_path: str = ""
+    """Where the replica finds it."""
 
 
 class Endpoints:

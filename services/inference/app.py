@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from capstan.inference.v1 import inference_pb2_grpc
 from chassis.kit import Kit
 from services.inference import reasoning, tool_call_forms
+from services.inference.adapter_shelf import AdapterShelf
 from services.inference.engine_sim import SimEngine, SimOptions
 from services.inference.engine_vllm import VllmEngine
 from services.inference.engine_vllm_options import VllmOptions
@@ -39,6 +40,7 @@ def simulator(settings: Settings) -> SimEngine:
         tokens_per_s=settings.sim_tokens_per_s,
         ttft_s=settings.sim_ttft_s,
         prefill_tokens_per_s=settings.sim_prefill_tokens_per_s,
+        max_step_tokens=settings.sim_max_step_tokens,
         max_running=settings.max_running or SIM_MAX_RUNNING,
         max_waiting=settings.max_waiting,
         answer_tokens=settings.sim_answer_tokens,
@@ -101,6 +103,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         metrics = Metrics(kit.registry, lambda: servicer.sessions)
         shared = Shared(
             engine=engine,
+            adapters=AdapterShelf(engine, kit.log),
             preparation=Preparation(
                 engine.tokenizer,
                 # The prefix cache lives and dies with this process, and so does its secret.

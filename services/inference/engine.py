@@ -119,6 +119,8 @@ class ModelDescription:
     """Length of its vectors; 0: it generates text."""
     shortens_embeddings: bool = False
     """True when a vector's beginning is itself a good vector (Matryoshka training)."""
+    max_adapters: int = 0
+    """Adapters loaded at once."""
 
     @property
     def embeds(self) -> bool:

@@ -30,7 +30,7 @@ from services.inference.request import EmbeddingRequest, GenerationRequest, chec
 from services.inference.sim_vocabulary import SimTokenizer
 from services.inference.simulation import Pace, Simulation
 
-_WHOLE = frozenset({"max_running", "max_waiting", "answer_tokens", "think_tokens"})
+_WHOLE = frozenset({"max_running", "max_waiting", "max_step_tokens", "answer_tokens", "think_tokens"})
 _MAY_BE_0 = frozenset({"max_waiting", "think_tokens"})
 
 
@@ -85,6 +85,7 @@ class SimEngine:
             fingerprint="fp_simulator",
             embedding_dimensions=self._options.embedding_dimensions,
             shortens_embeddings=self._options.embedding_dimensions > 0,
+            max_adapters=self._options.max_adapters,
         )
 
     @property
@@ -140,7 +141,8 @@ class SimEngine:
                 vocabulary_size=self._tokenizer.vocabulary_size,
             )
             self._look_for_poison(tokens)
-        await asyncio.sleep(self.pace.prefill_s(sum(map(len, request.inputs))))
+        pace = self.pace
+        await asyncio.sleep(pace.ttft_s * pace.slowness + pace.prefill_s(sum(map(len, request.inputs))))
         return [self._vector(tokens) for tokens in request.inputs]
 
     async def load_adapter(self, name: str, path: str) -> None:

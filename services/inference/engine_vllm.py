@@ -141,6 +141,7 @@ class VllmEngine:
             fingerprint=fingerprint(options.model, *facts),
             embedding_dimensions=config.embedding_size if options.pooling else 0,
             shortens_embeddings=options.pooling and bool(config.is_matryoshka),
+            max_adapters=options.max_adapters,
         )
         return _Loaded(llm, tokenizer, model)
 

@@ -77,7 +77,7 @@ class Preparation:
             prompt=[*prompt.token_ids, *said] if said else prompt.token_ids,
             sampling=_rest(asked.sampling, len(said)),
             constraint=wanted,
-            adapter=asked.adapter,
+            adapter=asked.adapter.name if asked.adapter is not None else "",
             priority=asked.priority,
             cache_salt=self._salt(asked.organization_id),
             continued=len(said),

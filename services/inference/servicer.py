@@ -158,6 +158,7 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
             embedding_dimensions=model.embedding_dimensions,
             adapters=engine.adapters,
             vocabulary_size=model.vocabulary_size,
+            max_adapter_count=model.max_adapters,
         )
         answer.start_time.FromNanoseconds(int(self._ready_at * 1e9))
         return answer

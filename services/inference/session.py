@@ -15,6 +15,7 @@ from typing import Protocol
 
 from capstan.inference.v1 import inference_pb2
 from chassis.errors import CapstanError, Reason
+from services.inference.adapter_shelf import AdapterShelf, Brought
 from services.inference.answer import Answer, Tally
 from services.inference.engine import Delta, Engine, FinishReason
 from services.inference.errors import EngineError
@@ -47,7 +48,7 @@ class Limits:
     inline_characters: int
     """Prompts up to this length are tokenized on the event loop."""
     preparing: int
-    """Long prompts of all sessions that may be tokenized or wait for it at once."""
+    """Long prompts of all sessions that may be tokenized, or adapters waited for, at once."""
 
 
 @dataclass(slots=True)
@@ -55,6 +56,7 @@ class Shared:
     """What all sessions of a process share."""
 
     engine: Engine
+    adapters: AdapterShelf
     preparation: Preparation
     limits: Limits
     observer: Observer
@@ -89,6 +91,8 @@ class _Slot:
     owns_id: bool = False
     """Whether the request's id is among those that run."""
     preparing: asyncio.Task[None] | None = None
+    adapter: Brought | None = None
+    """What it holds on the shelf."""
 
 
 class Session:
@@ -132,7 +136,12 @@ class Session:
             slot.owns_id = True
             if asked.time_left_s is not None:
                 slot.deadline = slot.began + asked.time_left_s
-            if asked.weight <= shared.limits.inline_characters:
+            missing = False
+            if asked.adapter is not None:
+                shared.adapters.hold(asked.adapter)
+                slot.adapter = asked.adapter
+                missing = bool(asked.adapter.path) and not shared.adapters.has(asked.adapter)
+            if asked.weight <= shared.limits.inline_characters and not missing:
                 self._submit(answer, shared.preparation.prepare(asked))
             else:
                 self._prepare_apart(slot, asked)
@@ -216,9 +225,9 @@ class Session:
         self._shared.engine.submit(request, answer)
 
     def _prepare_apart(self, slot: _Slot, asked: Asked) -> None:
-        """Tokenize in another thread, so that other requests' tokens do not wait for it."""
+        """Tokenize in another thread, and load an adapter, so that other requests' tokens do not wait for it."""
         if self._shared.preparing >= self._shared.limits.preparing:
-            raise CapstanError(Reason.OVERLOADED, "too many long prompts at once", retry_after_ms=RETRY_AFTER_MS)
+            raise CapstanError(Reason.OVERLOADED, "too many long preparations", retry_after_ms=RETRY_AFTER_MS)
         self._shared.preparing += 1
         slot.preparing = asyncio.get_running_loop().create_task(self._prepare(slot, asked), name=asked.request_id)
         slot.preparing.add_done_callback(self._prepared)  # a task that is cancelled early never runs its `finally`
@@ -226,6 +235,8 @@ class Session:
     async def _prepare(self, slot: _Slot, asked: Asked) -> None:
         try:
             prepared = await asyncio.to_thread(self._shared.preparation.prepare, asked)
+            if asked.adapter is not None and asked.adapter.path and not self._shared.adapters.has(asked.adapter):
+                await self._shared.adapters.load(asked.adapter)
         except (EngineError, NoChatTemplateError, TemplateRefusedError) as error:
             slot.answer.refuse(capstan_error(error))
         except Exception as error:
@@ -253,6 +264,8 @@ class Session:
 
     def _ended(self, answer: Answer) -> None:
         slot = self._slots.pop(answer.slot)
+        if slot.adapter is not None:
+            self._shared.adapters.give_back(slot.adapter)
         if slot.owns_id and slot.asked is not None:
             self._shared.request_ids.discard(slot.asked.request_id)
             if self._shared.witness is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from chassis.settings import ServiceSettings, service_config
 
@@ -110,7 +110,12 @@ class Settings(ServiceSettings):
     """Simulator: time to the first token of an empty prompt, seconds."""
 
     sim_prefill_tokens_per_s: float = 0.0
-    """Simulator: prompt tokens per second that are not in the cache. 0: they take no time."""
+    """Simulator: prompt tokens per second that are not in the cache, of all requests together; they make the steps in
+    which they are computed longer. 0: they take no time."""
+
+    sim_max_step_tokens: int = Field(default=2048, ge=1)
+    """Simulator: tokens that a step computes at the most, one for each running request and the rest for prompts. What
+    does not fit goes on in the next step. Means nothing while prompts take no time."""
 
     sim_answer_tokens: int = 64
     """Simulator: mean length of an answer that nothing cuts short."""

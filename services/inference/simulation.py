@@ -1,9 +1,9 @@
 """A continuous-batching engine without a model: which sequences run, wait, share cache, and get a token in a step.
 
 Pure but for the sinks it calls: `step(now)` is told the time, so that a test can run an hour in a millisecond. It
-behaves like vLLM where routers, queues and meters look: admission by priority and arrival, a batch limit, prefill time
-by uncached tokens, one token per running sequence and step, a block cache with prefix sharing, preemption of the
-youngest when the cache is full.
+behaves like vLLM where routers, queues and meters look: admission by priority and arrival, a batch limit, one token per
+running sequence and step, prefills in chunks that share the steps with everything else, a block cache with prefix
+sharing, preemption of the youngest when the cache is full.
 """
 
 from __future__ import annotations
@@ -30,7 +30,11 @@ class Pace:
     ttft_s: float = 0.05
     """From admission to the first token, for an empty prompt."""
     prefill_tokens_per_s: float = 0.0
-    """What each uncached prompt token adds to that. 0: nothing."""
+    """Uncached prompt tokens that all prefills together get through. They are computed in the steps, first come first
+    served, and make these longer for every sequence. 0: prefills take no time."""
+    max_step_tokens: int = 2048
+    """Tokens that a step computes at the most: one for each sequence that is past its prefill, the rest for prefills.
+    Means nothing while prefills take no time."""
     max_running: int = 64
     """Sequences in the batch."""
     max_waiting: int = 1024
@@ -48,9 +52,8 @@ class Pace:
         return self.slowness / self.tokens_per_s if self.tokens_per_s else 0.0
 
     def prefill_s(self, tokens: int) -> float:
-        """Time to the first token for this many uncached prompt tokens."""
-        extra = tokens / self.prefill_tokens_per_s if self.prefill_tokens_per_s else 0.0
-        return (self.ttft_s + extra) * self.slowness
+        """Time that this many uncached prompt tokens take."""
+        return tokens / self.prefill_tokens_per_s * self.slowness if self.prefill_tokens_per_s else 0.0
 
 
 @dataclass(eq=False, slots=True)
@@ -66,7 +69,11 @@ class _Sequence:
     order: int
     """Arrival."""
     ready_at: float = math.inf
-    """When its prefill is done."""
+    """Its first token does not come sooner."""
+    unread: int = 0
+    """Prompt tokens that are still to be computed."""
+    chunk: int = 0
+    """Of those, what the step under way computes."""
     private: int = 0
     """Unshared blocks it holds."""
     room: int = 0
@@ -102,6 +109,10 @@ class Simulation:
         self._cache = BlockCache(kv_blocks)
         self._waiting: list[tuple[int, int, _Sequence]] = []
         self._running: dict[_Sequence, None] = {}
+        self._prefilling: dict[_Sequence, None] = {}
+        """Of those that run, the ones whose prompt is not computed yet, in the order of admission."""
+        self._step_prefill = 0
+        """Prompt tokens that the step under way computes."""
         self._requests: dict[str, list[_Sequence]] = {}
         self._arrivals = 0
         self._counters = _Counters()
@@ -136,11 +147,12 @@ class Simulation:
         self._counters.prompt_tokens += len(request.prompt)
 
     def step(self, now: float) -> None:
-        """Admit what fits, then give every running sequence that is past its prefill a token."""
+        """End the step under way and begin the next: every running sequence that is past its prefill gets a token."""
         self._last_step = now
-        self._admit(now)
+        self._read_chunks()
+        self._admit(now, self._plan_chunks())
         for sequence in list(self._running):
-            if sequence.ready_at > now or sequence not in self._running:
+            if sequence.unread or sequence.ready_at > now or sequence not in self._running:
                 continue
             if sequence.room == 0 and not self._grow(sequence):
                 continue
@@ -157,8 +169,10 @@ class Simulation:
         """When to step again, given that one has just been done at `now`. None: nothing to do until a submit."""
         if not self._running:
             return now + self.pace.step_s if self._waiting else None
-        earliest = min(sequence.ready_at for sequence in self._running)
-        return max(earliest, now + self.pace.step_s)
+        ends = now + self.pace.step_s + self.pace.prefill_s(self._step_prefill)
+        if self._step_prefill:
+            return ends
+        return max(min(sequence.ready_at for sequence in self._running), ends)
 
     def abort(self, request_id: str) -> None:
         """End a request's choices with ABORT."""
@@ -189,8 +203,33 @@ class Simulation:
             **asdict(self._counters),
         )
 
-    def _admit(self, now: float) -> None:
-        while self._waiting and len(self._running) < self.pace.max_running:
+    def _read_chunks(self) -> None:
+        """The chunks of the step that ended are computed."""
+        for sequence in list(self._prefilling):
+            sequence.unread -= sequence.chunk
+            sequence.chunk = 0
+            if not sequence.unread:
+                del self._prefilling[sequence]
+
+    def _plan_chunks(self) -> float:
+        """Give each prefill its chunk of the step that begins; answer the tokens left for others."""
+        self._step_prefill = 0
+        if not self.pace.prefill_tokens_per_s:
+            return math.inf
+        decoding = len(self._running) - len(self._prefilling)
+        room = max(1, self.pace.max_step_tokens - decoding)
+        for sequence in self._prefilling:
+            room -= self._plan_chunk(sequence, room)
+        return room
+
+    def _plan_chunk(self, sequence: _Sequence, room: float) -> int:
+        sequence.chunk = int(min(sequence.unread, room))
+        self._step_prefill += sequence.chunk
+        return sequence.chunk
+
+    def _admit(self, now: float, room: float) -> None:
+        """Admit what fits into batch, cache and step. As in vLLM, whoever the step has no token for waits."""
+        while self._waiting and len(self._running) < self.pace.max_running and room > 0:
             sequence = self._waiting[0][2]
             length = len(sequence.request.prompt) + sequence.speaker.said
             private = length // self._block_tokens + 1 - len(sequence.hashes)
@@ -201,8 +240,12 @@ class Simulation:
             cached = found * self._block_tokens
             sequence.private = private
             sequence.room = (len(sequence.hashes) + private) * self._block_tokens - length
-            sequence.ready_at = now + self.pace.prefill_s(length - cached)
+            sequence.ready_at = now + self.pace.ttft_s * self.pace.slowness
             self._running[sequence] = None
+            if self.pace.prefill_tokens_per_s:
+                sequence.unread = length - cached
+                self._prefilling[sequence] = None
+                room -= self._plan_chunk(sequence, room)
             if not sequence.speaker.said:
                 sequence.cached_tokens = cached
                 self._counters.prefix_query_tokens += len(sequence.request.prompt)
@@ -238,6 +281,8 @@ class Simulation:
 
     def _drop(self, sequence: _Sequence) -> None:
         del self._running[sequence]
+        self._prefilling.pop(sequence, None)
+        sequence.unread = sequence.chunk = 0
         self._cache.release(sequence.hashes, sequence.private)
         sequence.private = sequence.room = 0
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from capstan.inference.v1 import inference_pb2
+from services.inference.adapter_shelf import Brought
 from services.inference.errors import InvalidRequestError
 from services.inference.prompts import Conversation, Function
 from services.inference.request import Constraint, Grammar, JsonObject, JsonSchema, Regex, Sampling
@@ -31,7 +32,7 @@ class Asked:
     sampling: Sampling
     echo: bool
     wanted: Constraint | None
-    adapter: str
+    adapter: Brought | None
     priority: int
     time_left_s: float | None
     admission: bytes = b""
@@ -62,7 +63,7 @@ def read_start(start: inference_pb2.Start) -> Asked:
         sampling=_sampling(start.sampling),
         echo=start.sampling.echo,
         wanted=_format(start.format) if start.HasField("format") else None,
-        adapter=start.adapter,
+        adapter=Brought(start.adapter, start.adapter_path) if start.adapter else None,
         priority=start.priority,
         time_left_s=start.time_left.ToNanoseconds() / 1e9 if start.HasField("time_left") else None,
         admission=start.admission,

@@ -10,6 +10,7 @@ from capstan.router.v1 import router_pb2_grpc
 from chassis.clock import Clock
 from chassis.kit import Kit
 from services.router import deployments
+from services.router.adapters import Adapter
 from services.router.demand import Demand
 from services.router.discovery import in_cluster
 from services.router.ejection import EjectionRules
@@ -38,7 +39,8 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     """Serve router. It is ready at once: a request that comes before a replica was heard finds no capacity, for now."""
     replicas = Replicas(rules(settings))
     expected = {name: Kind(kind) for name, kind in settings.expected_models.items()}
-    catalogue = Catalogue(settings.aliases, expected, kit.clock.now(), fallbacks=settings.fallbacks)
+    adapters = [Adapter(name, each.path, each.organization_ids) for name, each in settings.adapters.items()]
+    catalogue = Catalogue(settings.aliases, expected, kit.clock.now(), fallbacks=settings.fallbacks, adapters=adapters)
     placements = Placements(
         replicas,
         catalogue,

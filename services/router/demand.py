@@ -32,5 +32,9 @@ class Demand:
 
 
 def running_tokens(replica: Replica) -> int:
-    """Answer the tokens a replica is busy with: exactly for what we placed, typically for what others did."""
-    return replica.held_tokens + max(0, replica.requests - replica.held_count) * TYPICAL_TOKENS
+    """Answer the tokens a replica is busy with: exactly for what we placed, typically for what others did.
+
+    Of one that is not heard any more only the former: its last report would stand for ever.
+    """
+    others = max(0, replica.requests - replica.held_count) if replica.connected else 0
+    return replica.held_tokens + others * TYPICAL_TOKENS

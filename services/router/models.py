@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from zlib import crc32
 
+from services.router.adapters import Adapter
 from services.router.pools import Replicas
 from services.router.replicas import Description, Kind, Replica
 
@@ -32,7 +33,9 @@ class Model:
     targets: Shares
     """What it stands for."""
     replicas: tuple[Replica, ...] = field(default=(), compare=False)
-    """Those that can be placed on now."""
+    """Those that can be placed on now; of an adapter, those that have it."""
+    adapter: Adapter | None = None
+    """Set when it is one."""
 
 
 @dataclass(slots=True)
@@ -52,8 +55,9 @@ class Catalogue:
         now: float,
         *,
         fallbacks: Mapping[str, Sequence[str]] | None = None,
+        adapters: Sequence[Adapter] = (),
     ) -> None:
-        """`aliases`: other names, each of a served model or of several with their shares.
+        """`aliases`: other names, each of a served model or adapter or of several with their shares.
 
         `fallbacks`: served models that stand in for one that has no capacity, the best first.
         """
@@ -61,7 +65,10 @@ class Catalogue:
             alias: {target: 1} if isinstance(target, str) else dict(target) for alias, target in aliases.items()
         }
         self._fallbacks = fallbacks or {}
-        self._known = {name: _Known(frozenset(), now) for shares in self._aliases.values() for name in shares}
+        self._adapters = {adapter.name: adapter for adapter in adapters}
+        named = [name for shares in self._aliases.values() for name in shares if name not in self._adapters]
+        named += [adapter.base for adapter in adapters]
+        self._known = {name: _Known(frozenset(), now) for name in named}
         self._known |= {name: _Known(frozenset({kind}), now) for name, kind in expected.items()}
 
     def learn(self, description: Description, now: float) -> None:
@@ -75,10 +82,19 @@ class Catalogue:
 
         Of several models behind an alias the request's id draws one by their shares, the same one each time.
         """
-        if name in self._known:
+        if name in self._known or name in self._adapters:
             return name
         shares = self._aliases.get(name)
         return None if shares is None else drawn(shares, request_id)
+
+    def adapter(self, name: str) -> Adapter | None:
+        """Answer the adapter of that name; None for a served model."""
+        return self._adapters.get(name)
+
+    def base(self, name: str) -> str:
+        """Answer the served model whose replicas serve a served model or an adapter."""
+        adapter = self._adapters.get(name)
+        return name if adapter is None else adapter.base
 
     def served_names(self) -> list[str]:
         """Answer every served model that was ever heard of."""
@@ -89,18 +105,19 @@ class Catalogue:
         return self._fallbacks.get(served_name, ())
 
     def kinds(self, served_name: str) -> frozenset[Kind]:
-        """Answer what a model can do; empty when no replica told yet and only an alias says that it exists."""
-        return self._known[served_name].kinds
+        """Answer what a model can do; empty when no replica told yet and only another name says that it exists."""
+        return self._known[self.base(served_name)].kinds
 
     def listing(self, replicas: Replicas, now: float) -> list[Model]:
         """List every model by name; `now` is monotonic."""
-        names = self._aliases | {name: {name: 1} for name in self._known}
+        names = self._aliases | {name: {name: 1} for name in [*self._adapters, *self._known]}
         return [self._model(name, shares, replicas, now) for name, shares in sorted(names.items())]
 
     def _model(self, name: str, shares: Shares, replicas: Replicas, now: float) -> Model:
         served_name = max(shares, key=lambda each: shares[each])
-        known = self._known[served_name]
-        pool = [replica for target in shares for replica in replicas.serving(target)]
+        known = self._known[self.base(served_name)]
+        adapter = self._adapters.get(name)
+        pool = [replica for base in dict.fromkeys(map(self.base, shares)) for replica in replicas.serving(base)]
         usable = tuple(replica for replica in pool if replica.is_usable(now))
         freshest = max((replica.reported_at for replica in pool), default=float("-inf"))
         return Model(
@@ -112,7 +129,8 @@ class Catalogue:
             ready_count=len(usable),
             staleness_s=now - freshest if freshest > float("-inf") else None,
             targets=shares,
-            replicas=usable,
+            replicas=usable if adapter is None else tuple(each for each in usable if name in each.adapters),
+            adapter=adapter,
         )
 
 

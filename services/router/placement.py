@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis.errors import CapstanError, Reason
+from services.router.adapters import Adapter
 from services.router.models import Catalogue
 from services.router.policies import Policy, Pool, Wish, prefix_affinity
 from services.router.pools import Replicas
@@ -40,15 +41,14 @@ class Request:
     """Ids of replicas that failed it already."""
     prefix_hashes: Sequence[int] = ()
     session_hash: int = 0
-    adapter: str = ""
     body_hash: int = 0
     """What makes one replica die makes others; 0: not known."""
     no_fallback: bool = False
+    organization_id: str = ""
 
-    @property
-    def wish(self) -> Wish:
-        """What a policy looks at."""
-        return Wish(self.request_id, self.prefix_hashes, self.session_hash, self.adapter, self.excluded)
+    def wish(self, adapter: str = "") -> Wish:
+        """Make what a policy looks at."""
+        return Wish(self.request_id, self.prefix_hashes, self.session_hash, adapter, self.excluded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ class Held:
     epoch: int
     placed_at: float
     body_hash: int
+    key: int
+    """As in `Wish.key`."""
+    adapter: Adapter | None
 
 
 class Placements:
@@ -102,43 +105,72 @@ class Placements:
         models = self.models(request)
         if self._quarantine.holds(request.body_hash, now):
             raise CapstanError(Reason.PARAMETER_REFUSED, "the request is quarantined", message=QUARANTINED)
-        pools = [self.replicas.pool(model, request.kind) for model in models]
+        pools = [self.replicas.pool(self._catalogue.base(model), request.kind) for model in models]
         held = self._held.get(request.request_id)
         if held is not None:
             known = any(held.replica in pool.replicas for pool in pools)
             if held.replica.id not in request.excluded and now < held.replica.usable_until and known:
                 return held.replica
             self._take_back(request.request_id, now, went_well=None)
-        wish = request.wish
         for model, pool in zip(models, pools, strict=True):
-            replica = self._policies.get(model, self._policy)(pool, wish, now)
+            adapter = self._catalogue.adapter(model)
+            if adapter is not None:
+                _check_slots(adapter, pool)
+            wish = request.wish(adapter.name if adapter is not None else "")
+            replica = self._policies.get(self._catalogue.base(model), self._policy)(pool, wish, now)
             if replica is not None:
-                epoch = replica.hold(request.tokens, now)
-                self._held[request.request_id] = Held(replica, request.tokens, epoch, now, request.body_hash)
+                epoch = replica.hold(request.tokens, now, wish.key)
+                held = Held(replica, request.tokens, epoch, now, request.body_hash, wish.key, adapter)
+                self._held[request.request_id] = held
                 return replica
         retry_after_ms = str(_retry_after_ms(pools[0], now))
         raise CapstanError(Reason.NO_CAPACITY, "no replica", model=request.model, retry_after_ms=retry_after_ms)
+
+    def adapter(self, request_id: str) -> Adapter | None:
+        """Answer the adapter that a placed request needs; None: the base model, or it is not placed."""
+        held = self._held.get(request_id)
+        return None if held is None else held.adapter
 
     def is_hopeless(self, request: Request) -> bool:
         """Say whether every replica that could serve it has failed it already. Raises `CapstanError` as `models`."""
         if not request.excluded:
             return False
-        pools = [self.replicas.pool(model, request.kind).replicas for model in self.models(request)]
+        bases = map(self._catalogue.base, self.models(request))
+        pools = [self.replicas.pool(base, request.kind).replicas for base in bases]
         return all(replica.id in request.excluded for pool in pools for replica in pool)
 
     def models(self, request: Request) -> list[str]:
-        """Answer the served models that may serve it, the best first.
+        """Answer the served models and adapters that may serve it, the best first.
 
         Raises `CapstanError`: MODEL_NOT_FOUND or MODEL_KIND_MISMATCH.
         """
         model = self._catalogue.served_name(request.model, request.request_id)
-        if model is None:
+        if model is None or not self._may_use(request, model):
             raise CapstanError(Reason.MODEL_NOT_FOUND, f"no model {request.model!r}", model=request.model)
         kinds = self._catalogue.kinds(model)
         if kinds and request.kind not in kinds:
             message = f"{request.model!r} cannot {request.kind.value}"
             raise CapstanError(Reason.MODEL_KIND_MISMATCH, message, model=request.model)
-        return [model] if request.no_fallback else [model, *self._catalogue.fallbacks(model)]
+        if request.no_fallback:
+            return [model]
+        return [model, *(each for each in self._catalogue.fallbacks(model) if self._may_use(request, each))]
+
+    def is_choosy(self, request: Request) -> bool:
+        """Say whether others that wait for the same replicas may go where this one cannot. Raises as `models`.
+
+        It excludes replicas, or may not fall back, or needs one that takes adapters.
+        """
+        model = self.models(request)[0]
+        spurns = request.no_fallback and bool(self._catalogue.fallbacks(model))
+        return bool(request.excluded) or spurns or self._catalogue.adapter(model) is not None
+
+    def queue(self, request: Request) -> str:
+        """Answer the served model for whose replicas it would wait. Raises `CapstanError` as `models`."""
+        return self._catalogue.base(self.models(request)[0])
+
+    def _may_use(self, request: Request, model: str) -> bool:
+        adapter = self._catalogue.adapter(model)
+        return adapter is None or adapter.serves(request.organization_id)
 
     def release(self, request_id: str, *, went_well: bool, now: float, died: bool = False) -> None:
         """Let a request go and learn how it went. Unknown ids are ignored.
@@ -204,7 +236,7 @@ class Placements:
     def _take_back(self, request_id: str, now: float, *, went_well: bool | None) -> Held | None:
         held = self._held.pop(request_id, None)
         if held is not None:
-            held.replica.let_go(held.tokens)
+            held.replica.let_go(held.tokens, held.key)
             if went_well is not None:
                 self._judge(held.replica, went_well=went_well, epoch=held.epoch, now=now)
         return held
@@ -212,6 +244,14 @@ class Placements:
     def _judge(self, replica: Replica, *, went_well: bool, epoch: int, now: float) -> None:
         may_open = went_well or self.replicas.may_eject(replica)
         replica.judge(went_well=went_well, epoch=epoch, now=now, may_open=may_open)
+
+
+def _check_slots(adapter: Adapter, pool: Pool) -> None:
+    """Refuse at once what waiting cannot help. Raises `CapstanError` MODEL_NOT_FOUND."""
+    told = [replica.description for replica in pool.replicas if replica.description is not None]
+    if told and not any(description.max_adapters for description in told):
+        message = f"no replica of {adapter.base!r} takes adapters (CAPSTAN_INFERENCE_MAX_ADAPTERS)"
+        raise CapstanError(Reason.MODEL_NOT_FOUND, message, model=adapter.name)
 
 
 def _retry_after_ms(pool: Pool, now: float) -> int:

@@ -3,9 +3,12 @@
 `prefix_affinity`, the default: prompts that begin alike go where their beginning is cached. Each beginning (256, 512,
 1,024, … bytes of the prompt) has a home on the ring; the home of the shortest beginning that has room takes the
 request. So all that share a system prompt share a home as long as it can bear them; when it cannot, longer beginnings
-divide them. A conversation under way goes home to where its session is, and meets its own past there. "Room" is a
-bound on the load: a home takes no more than `BOUND` times its part of all requests, and nothing while it has a queue
-and others have none.
+divide them. A conversation under way goes home to where its session is, and meets its own past there.
+
+"Room" is a bound on the load: a home takes no more than `BOUND` times its part of all requests (`SESSION_BOUND` for a
+session, which has the most to lose), and nothing while more than `QUEUE_SLACK` more wait there than where fewest do.
+And no prompt may crowd out the others at its home: beyond `CROWD_SHARE` of a replica's part it goes to its next homes.
+So what is popular is cached in many places, and what is rare keeps the one it has.
 
 `session`: by the session alone, without a look at the prompt. `least_load`: who is least busy.
 `round_robin`: each in turn.
@@ -15,14 +18,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal
 from zlib import crc32
 
 from services.router.replicas import Replica
 from services.router.ring import Ring
 
-BOUND = 1.25
+BOUND = 1.5
 """Most requests that a home takes, over its part of all."""
+
+SESSION_BOUND = 2.0
+"""The same for the home of a session."""
+
+CROWD_SHARE = 0.5
+"""Most requests that one beginning or session has at a home, over a replica's part of all; of those that this router
+placed, since others do not tell it theirs."""
+
+QUEUE_SLACK = 1
+"""Requests that may wait at a home beyond the fewest that wait anywhere: one that is being read in is no queue yet."""
+
+ADAPTER_BUSY_SHARE = 0.5
+"""Share of its slots from which a replica that has an adapter is spared, and another loads it as well."""
 
 CALM_SHARE = 1 / 16
 """Share of its slots up to which a home takes requests whatever the others have: that few disturb nobody."""
@@ -41,6 +58,11 @@ class Wish:
     adapter: str = ""
     excluded: Collection[str] = ()
     """Ids of replicas."""
+
+    @property
+    def key(self) -> int:
+        """What makes it one of a crowd: its session, or else its shortest beginning. 0: nothing."""
+        return self.session_hash or (self.prefix_hashes[0] if self.prefix_hashes else 0)
 
 
 class Pool:
@@ -67,12 +89,35 @@ Policy = Callable[[Pool, Wish, float], Replica | None]
 
 
 def usable(pool: Pool, wish: Wish, now: float) -> list[Replica]:
-    """Answer who can take it: those that have its adapter loaded, if any has."""
+    """Answer who can take it: of an adapter, those that have it loaded, or whoever shall load it."""
     excluded = wish.excluded
     found = [each for each in pool.replicas if each.usable_from <= now < each.usable_until and each.id not in excluded]
-    if wish.adapter:
-        return [each for each in found if wish.adapter in each.adapters] or found
-    return found
+    return _adapted(pool, wish.adapter, found) if wish.adapter else found
+
+
+def _adapted(pool: Pool, adapter: str, found: Sequence[Replica]) -> list[Replica]:
+    """Narrow `found` to those that have an adapter loaded and are not busy, or else to the one that shall load it too.
+
+    That is the adapter's next home on the ring which has a slot free, so that routers that decide at the same moment
+    decide alike, and a burst loads it once; where none has one, whatever is idle there has to go.
+    """
+    able = [each for each in found if each.description is not None and each.description.max_adapters]
+    loaded = [each for each in able if adapter in each.adapters]
+    calm = [each for each in loaded if each.waiting <= QUEUE_SLACK and each.requests < each.slots * ADAPTER_BUSY_SHARE]
+    if calm or len(loaded) == len(able):
+        return calm or loaded
+    others = {each.id: each for each in able if adapter not in each.adapters}
+    least = min([each.requests / each.slots for each in others.values()])
+    if loaded and least >= ADAPTER_BUSY_SHARE:
+        return loaded
+    walk = [others[each.id] for each in pool.ring.walk(_place(adapter)) if each.id in others]
+    walk = [each for each in walk if each.requests < each.slots * max(ADAPTER_BUSY_SHARE, least)] or walk
+    free = [each for each in walk if each.description and len(each.adapters) < each.description.max_adapters]
+    return (free or walk)[:1]
+
+
+def _place(adapter: str) -> int:
+    return int.from_bytes(blake2b(adapter.encode(), digest_size=8).digest(), "big")
 
 
 def least_load(pool: Pool, wish: Wish, now: float) -> Replica | None:
@@ -89,12 +134,12 @@ def round_robin(pool: Pool, wish: Wish, now: float) -> Replica | None:
 
 def prefix_affinity(pool: Pool, wish: Wish, now: float) -> Replica | None:
     """Pick the session's home if it has room, or else that of the prompt's shortest beginning which has."""
-    return _at_home(pool, wish, now, (*_session(wish), *wish.prefix_hashes))
+    return _at_home(pool, wish, now, wish.prefix_hashes)
 
 
 def session(pool: Pool, wish: Wish, now: float) -> Replica | None:
     """Pick the session's home if it has room."""
-    return _at_home(pool, wish, now, _session(wish))
+    return _at_home(pool, wish, now, ())
 
 
 POLICIES: Mapping[PolicyName, Policy] = {
@@ -105,31 +150,49 @@ POLICIES: Mapping[PolicyName, Policy] = {
 }
 
 
-def _session(wish: Wish) -> Sequence[int]:
-    return (wish.session_hash,) if wish.session_hash else ()
-
-
-def _at_home(pool: Pool, wish: Wish, now: float, keys: Sequence[int]) -> Replica | None:
+def _at_home(pool: Pool, wish: Wish, now: float, beginnings: Sequence[int]) -> Replica | None:
     found = usable(pool, wish, now)
-    if keys and len(found) > 1:
-        able = {each.id for each in found if each.connected}
-        calm = [each for each in found if not each.waiting]
-        if calm and len(calm) < len(found):
-            able &= {each.id for each in calm}
-        slots = sum([each.slots for each in found])
-        share = BOUND * (sum([each.requests for each in found]) + 1) / slots
-        for key in keys:
-            home = next((each for each in pool.ring.walk(key) if each.id in able), None)
-            if home is not None and _has_room(home, share):
+    if len(found) > 1 and (beginnings or wish.session_hash):
+        room = _Room(found, wish)
+        if wish.session_hash:
+            home = room.home(pool.ring, wish.session_hash)
+            if home is not None and room.has(home, SESSION_BOUND):
                 return home
-        for home in pool.ring.walk(keys[-1]):
-            if home.id in able and _has_room(home, share):
+        for key in beginnings:
+            home = room.home(pool.ring, key)
+            if home is not None and room.has(home, BOUND):
+                return home
+        for home in pool.ring.walk(beginnings[-1] if beginnings else wish.session_hash):
+            if room.has(home, BOUND):
                 return home
     return _least_loaded(found, wish.request_id)
 
 
-def _has_room(replica: Replica, share: float) -> bool:
-    return replica.requests < replica.slots * max(share, CALM_SHARE)
+class _Room:
+    """What each of some replicas may take, as a part of what all have."""
+
+    __slots__ = ("_able", "_held_share", "_key", "_longest_queue", "_share")
+
+    def __init__(self, found: Sequence[Replica], wish: Wish) -> None:
+        self._able = {each.id for each in found if each.connected}
+        self._key = wish.key
+        self._longest_queue = min([each.waiting for each in found]) + QUEUE_SLACK
+        slots = sum([each.slots for each in found])
+        self._share = (sum([each.requests for each in found]) + 1) / slots
+        self._held_share = CROWD_SHARE * (sum([each.held_count for each in found]) + 1) / slots
+
+    def home(self, ring: Ring, key: int) -> Replica | None:
+        """Answer the first on the ring that can be used."""
+        return next((each for each in ring.walk(key) if each.id in self._able), None)
+
+    def has(self, replica: Replica, bound: float) -> bool:
+        """Say whether a replica has room."""
+        return (
+            replica.id in self._able
+            and replica.waiting <= self._longest_queue
+            and replica.requests < replica.slots * max(bound * self._share, CALM_SHARE)
+            and replica.crowds.get(self._key, 0) < replica.slots * max(self._held_share, CALM_SHARE)
+        )
 
 
 def _least_loaded(found: Sequence[Replica], request_id: str) -> Replica | None:

@@ -113,7 +113,7 @@ class AdmissionQueue:
         return iter(self._numbers)
 
     def join(self, waiting: Waiting, now: float) -> None:
-        """Let one wait. When there is no room the last of a less urgent class has to go.
+        """Let one wait. When there is no room the last of a less urgent class has to go, or of a tenant with more here.
 
         Raises `CapstanError` OVERLOADED when there is none, or the wait is sure to be longer than it may be.
         """
@@ -125,7 +125,7 @@ class AdmissionQueue:
         if wait_s is not None and now + wait_s > waiting.expires_at:
             raise self.overloaded(wait_s)
         if len(self._numbers) >= self._capacity:
-            self._shed(waiting.service_class, wait_s)
+            self._shed(waiting, wait_s)
         number = self._numbers[waiting] = next(self._order)
         line.finishes[waiting.tenant] = waiting.tag + max(1, waiting.request.tokens)
         heapq.heappush(line.heap, (waiting.tag, number, waiting))
@@ -206,11 +206,14 @@ class AdmissionQueue:
     def _urgency(self, service_class: ServiceClass, line: _Line, now: float) -> float:
         return service_class - math.floor((now - line.oldest_at) / self._ageing_s)
 
-    def _shed(self, service_class: ServiceClass, wait_s: float | None) -> None:
+    def _shed(self, waiting: Waiting, wait_s: float | None) -> None:
         for lesser in reversed(ServiceClass):
             line = self._lines[lesser]
-            if lesser > service_class and line.arrivals:
-                last = max(line.arrivals.values(), key=lambda each: each.tag)
+            if lesser < waiting.service_class or not line.arrivals:
+                continue
+            last = max(line.arrivals.values(), key=lambda each: each.tag)
+            # Of its own class only who would be served later: else one tenant could keep all others out.
+            if lesser > waiting.service_class or last.tag > waiting.tag:
                 self.leave(last)
                 last.settle(self.overloaded(None))
                 return

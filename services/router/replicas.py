@@ -35,6 +35,8 @@ class Description:
     """Longest prompt plus completion."""
     fingerprint: str
     """Changes with engine, weights, precision and parallelism."""
+    max_adapters: int = 0
+    """Adapters that it can have loaded at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Replica:
         "adapters",
         "address",
         "connected",
+        "crowds",
         "description",
         "ejection",
         "held_count",
@@ -84,6 +87,8 @@ class Replica:
         """Requests placed here and not released."""
         self.held_tokens = 0
         """Their tokens: prompt and the most they may generate."""
+        self.crowds: dict[int, int] = {}
+        """Of those requests, how many have the same session or beginning, by its hash."""
         self.reported_at = NEVER
         self.load: Load | None = None
         """Its last report."""
@@ -144,8 +149,13 @@ class Replica:
         self.connected = False
         self._reckon()
 
-    def hold(self, tokens: int, now: float) -> int:
-        """Count a request that goes there; answer the epoch to give back with its outcome."""
+    def hold(self, tokens: int, now: float, key: int = 0) -> int:
+        """Count a request that goes there; answer the epoch to give back with its outcome.
+
+        `key`: what it has in common with others (`Wish.key`); 0: nothing.
+        """
+        if key:
+            self.crowds[key] = self.crowds.get(key, 0) + 1
         self.held_count += 1
         self.held_tokens += tokens
         self._since_report += 1
@@ -154,8 +164,12 @@ class Replica:
         self._reckon()
         return self.ejection.epoch
 
-    def let_go(self, tokens: int) -> None:
+    def let_go(self, tokens: int, key: int = 0) -> None:
         """Count one that left."""
+        if key:
+            self.crowds[key] -= 1
+            if not self.crowds[key]:
+                del self.crowds[key]
         self.held_count -= 1
         self.held_tokens -= tokens
         self._since_report -= 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 from capstan.router.v1 import router_pb2, router_pb2_grpc
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason, failure
+from services.router.adapters import Adapter
 from services.router.metrics import Metrics
 from services.router.models import Catalogue, Model
 from services.router.placement import Placements, Request
@@ -92,7 +93,7 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             self._metrics.refused(error.reason)
             return router_pb2.QueueResponse(result=router_pb2.PlaceResult(refusal=failure(error)))
         self._metrics.placed()
-        return router_pb2.QueueResponse(result=router_pb2.PlaceResult(placement=_placement(replica)))
+        return router_pb2.QueueResponse(result=self._told(item.request_id, replica))
 
     async def Release(self, request: router_pb2.ReleaseRequest, context: object) -> router_pb2.ReleaseResponse:
         """Let requests go."""
@@ -124,7 +125,10 @@ class RouterServicer(router_pb2_grpc.RouterServiceServicer):
             self._metrics.refused(error.reason)
             return router_pb2.PlaceResult(refusal=failure(error))
         self._metrics.placed()
-        return router_pb2.PlaceResult(placement=_placement(replica))
+        return self._told(item.request_id, replica)
+
+    def _told(self, request_id: str, replica: Replica) -> router_pb2.PlaceResult:
+        return router_pb2.PlaceResult(placement=_placement(replica, self._placements.adapter(request_id)))
 
     def _placed_now(self, asked: Request) -> Replica:
         try:
@@ -162,18 +166,20 @@ def _request(item: router_pb2.PlaceItem) -> Request:
         frozenset(item.excluded_replica_ids),
         item.prefix_hashes,
         item.session_hash,
-        item.adapter,
         item.body_hash,
         item.no_fallback,
+        item.organization_id,
     )
 
 
-def _placement(replica: Replica) -> router_pb2.Placement:
+def _placement(replica: Replica, adapter: Adapter | None) -> router_pb2.Placement:
     assert replica.description is not None
     return router_pb2.Placement(
         replica_id=replica.id,
         address=replica.address,
-        model=replica.description.model,
+        model=replica.description.model if adapter is None else adapter.name,
+        adapter="" if adapter is None else adapter.name,
+        adapter_path="" if adapter is None else adapter.path,
         max_model_tokens=replica.description.max_model_tokens,
         fingerprint=replica.description.fingerprint,
     )
@@ -187,7 +193,9 @@ def _model(model: Model) -> router_pb2.Model:
         max_model_tokens=model.max_model_tokens,
         ready_replica_count=model.ready_count,
         targets=[router_pb2.Target(model=name, weight=share) for name, share in model.targets.items()],
-        replicas=map(_placement, model.replicas[:MOST_REPLICAS_TOLD]),
+        replicas=[_placement(replica, model.adapter) for replica in model.replicas[:MOST_REPLICAS_TOLD]],
+        base="" if model.adapter is None else model.adapter.base,
+        organization_ids=() if model.adapter is None else sorted(model.adapter.organization_ids),
     )
     message.create_time.FromNanoseconds(round(model.create_time * 1e9))
     if model.staleness_s is not None:

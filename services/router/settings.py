@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError,
 
 from chassis.settings import ServiceSettings, service_config
 from chassis.sockets import is_on_this_machine
+from services.router.adapters import base_of
 from services.router.policies import PolicyName
 
 
@@ -37,6 +38,18 @@ class Sleep(BaseModel):
     """Seconds without a request at any of its replicas after which it has none."""
 
 
+class AdapterSettings(BaseModel):
+    """An adapter of a served model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    path: str = Field(min_length=1, max_length=1024)
+    """Folder of its files, as the replicas see it: adapter_config.json and adapter_model.safetensors."""
+
+    organization_ids: frozenset[str] = frozenset()
+    """Organisations that may use it; for others there is no such model. Empty: all may."""
+
+
 class Settings(ServiceSettings):
     """Where the replicas are, what else models are called, and when a replica is not asked."""
 
@@ -62,6 +75,12 @@ class Settings(ServiceSettings):
     aliases: dict[str, str | dict[str, Annotated[int, Field(ge=1, le=1_000_000)]]] = Field(default_factory=dict)
     """Other names of models, as JSON: `{"gpt-4o-mini": "capstan-demo"}`, or with shares, for a canary:
     `{"gpt-4o-mini": {"capstan-demo": 95, "capstan-next": 5}}`. A served name wins over an alias."""
+
+    adapters: dict[str, AdapterSettings] = Field(default_factory=dict)
+    """LoRA adapters, as JSON by name, which is `ft:BASE:NAME` of a served model BASE:
+    `{"ft:capstan-demo:shop": {"path": "/adapters/shop", "organization_ids": ["org-…"]}}`. A replica of the base loads
+    one when a request asks for it, and needs `max_adapters` for that. Billed as the base, unless it has a price of its
+    own."""
 
     fallbacks: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     """Served models that stand in for one that has no capacity, the best first, as JSON: `{"big": ["small"]}`. What
@@ -128,6 +147,13 @@ class Settings(ServiceSettings):
     metrics_client_ca: Path | None = None
     """File with the authority (PEM) whose certificate a caller must show: the cluster's front-proxy authority. Unset:
     whoever can connect may read the demand."""
+
+    @field_validator("adapters")
+    @classmethod
+    def _adapter_names(cls, value: dict[str, AdapterSettings]) -> dict[str, AdapterSettings]:
+        for name in value:
+            base_of(name)
+        return value
 
     @field_validator("metrics_listen")
     @classmethod

@@ -16,7 +16,7 @@ LOOK_INTERVAL_S = 0.1
 """How long a change that nobody tells (a trial is due, a request is overdue) may stay unseen."""
 
 MOST_PASSED_OVER = 8
-"""Requests that exclude the replicas which have room, and are passed over for others, in one look."""
+"""Requests that cannot use the replicas which have room, and are passed over for others, in one look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class WaitingRoom:
     def place(self, request: Request) -> Replica:
         """Place a request at once, unless others wait for the same. Raises `CapstanError` as `Placements.place`."""
         if self._waiting_count:
-            queue = self._queues.get((self._placements.models(request)[0], request.kind))
+            queue = self._queues.get((self._placements.queue(request), request.kind))
             if queue and request.request_id not in self._placements:
                 refusal = queue.overloaded(None)
                 raise CapstanError(Reason.NO_CAPACITY, "others wait", model=request.model, **refusal.metadata)
@@ -80,7 +80,7 @@ class WaitingRoom:
             raise CapstanError(
                 Reason.NO_CAPACITY, "every replica failed it", model=request.model, retry_after_ms="1000"
             )
-        key = (self._placements.models(request)[0], request.kind)
+        key = (self._placements.queue(request), request.kind)
         queue = self._queues.get(key) or self._queues.setdefault(key, self._empty())
         turn: asyncio.Future[Replica] = asyncio.get_running_loop().create_future()
 
@@ -132,7 +132,7 @@ class WaitingRoom:
                     if error.reason is not Reason.NO_CAPACITY:
                         queue.leave(waiting)
                         waiting.settle(error)
-                    elif waiting.request.excluded and passed_over < MOST_PASSED_OVER:
+                    elif passed_over < MOST_PASSED_OVER and self._placements.is_choosy(waiting.request):
                         passed_over += 1
                     else:
                         break

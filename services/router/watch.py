@@ -101,7 +101,9 @@ def read_description(message: inference_pb2.DescribeModelResponse) -> Descriptio
     """Read what a replica serves."""
     kinds = {Kind.GENERATE: message.generates, Kind.EMBED: message.embeds}
     able = frozenset(kind for kind, able in kinds.items() if able)
-    return Description(message.model, able, message.max_model_tokens, message.fingerprint)
+    return Description(
+        message.model, able, message.max_model_tokens, message.fingerprint, max(0, message.max_adapter_count)
+    )
 
 
 def read_load(message: inference_pb2.WatchLoadResponse) -> Load:

@@ -1,5 +1,6 @@
 """An entry of `global.models` becomes all that a model needs."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from services.router.settings import AdapterSettings
+from services.router.settings import Settings as RouterSettings
 from tests.charts.conftest import Manifest, Render, of_kind, one, settings_of
 from tools.charts.assemble import assemble
 
@@ -69,6 +72,31 @@ def test_without_gpus_it_asks_for_none(render: Render) -> None:
     objects = rendered(render, gpus=0)
     assert "nvidia.com/gpu" not in container(objects)["resources"]["limits"]
     assert "tolerations" not in pod(objects)["spec"]
+
+
+def test_its_adapters_are_models_of_the_router_and_slots_of_the_replicas(render: Render) -> None:
+    adapters = [
+        {"name": "shop", "path": "/models/adapters/shop", "organizationIds": ["org-1"]},
+        {"name": "clerk", "path": "/models/adapters/clerk"},
+    ]
+    objects = rendered(render, adapters=adapters)
+    assert settings_of(pod(objects))["CAPSTAN_INFERENCE_MAX_ADAPTERS"] == "2"
+    router = settings_of(one(objects, "Deployment", "capstan-router")["spec"]["template"])
+    assert RouterSettings(adapters=json.loads(router["CAPSTAN_ROUTER_ADAPTERS"])).adapters == {
+        "ft:m:shop": AdapterSettings(path="/models/adapters/shop", organization_ids=frozenset({"org-1"})),
+        "ft:m:clerk": AdapterSettings(path="/models/adapters/clerk"),
+    }
+    many = [{"name": f"a{number}", "path": "/a"} for number in range(20)]
+    assert settings_of(pod(rendered(render, adapters=many)))["CAPSTAN_INFERENCE_MAX_ADAPTERS"] == "8"
+    assert "CAPSTAN_INFERENCE_MAX_ADAPTERS" not in settings_of(pod(rendered(render)))
+
+
+def test_the_files_of_its_adapters_may_have_a_claim_of_their_own(render: Render) -> None:
+    objects = rendered(render, adaptersClaim="adapters")
+    [volume] = [each for each in pod(objects)["spec"]["volumes"] if each["name"] == "adapters"]
+    assert volume["persistentVolumeClaim"] == {"claimName": "adapters", "readOnly": True}
+    [mount] = [each for each in container(objects)["volumeMounts"] if each["name"] == "adapters"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/adapters", True)
 
 
 def test_its_settings_win_over_what_follows_from_the_entry(render: Render) -> None:

@@ -1,8 +1,9 @@
 """`python -m tools.bench.placement`: what each placement policy makes of caches and queues, in virtual time.
 
-Simulated replicas with KV caches that do not hold everything, two routers that know nothing of each other, and two
-workloads: conversations that grow turn by turn, and questions about documents of which some are popular. Nothing waits
-for a clock, so the same seed gives the same table on any machine; only the CPU time of a placement is measured.
+Simulated replicas whose caches do not hold everything and whose prefills wait for each other, two routers that know
+nothing of each other, and three workloads: conversations that grow turn by turn, questions about documents of which
+some are popular, and the same with one document that half of all ask about. Each runs warm first. Nothing waits for a
+clock, so the same seed gives the same table on any machine; only the CPU time of a placement is measured.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import itertools
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
@@ -69,6 +70,7 @@ class World:
         self._stepping = [False] * REPLICAS
         self._routers = [_router(policy, REPLICAS) for _ in range(2)]
         self._names = itertools.count()
+        self._forgotten = (0, 0)
         self._report()
 
     def at(self, when: float, act: Callable[[], None]) -> None:
@@ -132,11 +134,21 @@ class World:
                 replica.report(told, self.now)
         self.at(self.now + REPORT_S, self._report)
 
+    def forget(self) -> None:
+        """Count anew from here."""
+        self.first_token_s.clear()
+        self.shares.clear()
+        self._forgotten = self._cache_use()
+
     @property
     def hit_rate(self) -> float:
         """Share of the prompt tokens that were cached."""
+        hits, queries = self._cache_use()
+        return (hits - self._forgotten[0]) / (queries - self._forgotten[1])
+
+    def _cache_use(self) -> tuple[int, int]:
         loads = [engine.load(self.now) for engine in self._engines]
-        return sum(load.prefix_hit_tokens for load in loads) / sum(load.prefix_query_tokens for load in loads)
+        return sum(load.prefix_hit_tokens for load in loads), sum(load.prefix_query_tokens for load in loads)
 
 
 @dataclass
@@ -189,15 +201,60 @@ def conversations(world: World) -> None:
 
 def documents(world: World) -> None:
     """Questions about 80 documents, the popular ones far more often than others (Zipf), 24 a second."""
-    texts = [_words(world.random, 700) for _ in range(80)]
-    weights = [1 / (rank + 1) for rank in range(len(texts))]
+    _questions(world, [1 / (rank + 1) for rank in range(80)], per_s=24)
+
+
+def one_document(world: World) -> None:
+    """Questions about 80 documents, half of them about one, 20 a second."""
+    _questions(world, [79.0] + [1.0] * 79, per_s=20)
+
+
+def _questions(world: World, weights: Sequence[float], *, per_s: float) -> None:
+    texts = [_words(world.random, 700) for _ in weights]
 
     def arrive() -> None:
         (text,) = world.random.choices(texts, weights)
         world.ask(text + " question: " + _words(world.random, 20), lambda _: None)
-        world.at(world.now + world.random.expovariate(24), arrive)
+        world.at(world.now + world.random.expovariate(per_s), arrive)
 
     world.at(0.0, arrive)
+
+
+WORKLOADS: Mapping[str, Callable[[World], None]] = {
+    "conversations": conversations,
+    "documents": documents,
+    "one document": one_document,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What came of a workload under a policy."""
+
+    hit_rate: float
+    """Share of the prompt tokens that were cached."""
+    p50_s: float
+    p99_s: float
+    """Time to the first token, from the first attempt to place."""
+    worst_share: float
+    """Requests of the replica that had most, over the mean."""
+    requests: int
+
+
+def observe(workload: Callable[[World], None], policy: PolicyName, *, seed: int, warm_s: float, seconds: float) -> Seen:
+    """Run a workload, first unobserved and then observed, both in virtual seconds."""
+    world = World(policy, seed)
+    workload(world)
+    world.run(warm_s)
+    world.forget()
+    world.run(warm_s + seconds)
+    return Seen(
+        world.hit_rate,
+        percentile(world.first_token_s, 0.5),
+        percentile(world.first_token_s, 0.99),
+        max(world.shares.values()) * REPLICAS / sum(world.shares.values()),
+        len(world.first_token_s),
+    )
 
 
 def _words(randomness: random.Random, count: int) -> str:
@@ -248,22 +305,21 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Print one row per workload and policy."""
+    """Print one row per workload and policy; times as multiples of what they are when each replica has its turn."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.placement", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=90.0, help="virtual time of a run (default 90)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="virtual time of a run (default 120)")
+    parser.add_argument("--warm", type=float, default=40.0, help="virtual time before it (default 40)")
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args(argv)
-    for workload in (conversations, documents):
-        for policy in POLICIES:
-            world = World(policy, args.seed)
-            workload(world)
-            world.run(args.seconds)
-            worst = max(world.shares.values()) * REPLICAS / sum(world.shares.values())
+    print("workload       policy            hits  p50 TTFT  p99 TTFT  worst share  requests")
+    for name, workload in WORKLOADS.items():
+        turns: Seen | None = None
+        for policy in sorted(POLICIES, key=lambda each: each != "round_robin"):
+            seen = observe(workload, policy, seed=args.seed, warm_s=args.warm, seconds=args.seconds)
+            turns = turns or seen
             print(
-                f"{workload.__name__:14} {policy:16} hits {100 * world.hit_rate:5.1f} %  first token p50 "
-                f"{1e3 * percentile(world.first_token_s, 0.5):6.0f} ms, p99 "
-                f"{1e3 * percentile(world.first_token_s, 0.99):6.0f} ms  busiest replica {worst:.2f} of the mean  "
-                f"{len(world.first_token_s)} requests",
+                f"{name:14} {policy:15} {100 * seen.hit_rate:4.1f} %      {seen.p50_s / turns.p50_s:4.2f}      "
+                f"{seen.p99_s / turns.p99_s:4.2f}         {seen.worst_share:4.2f}  {seen.requests:8}",
                 flush=True,
             )
     for policy in POLICIES:

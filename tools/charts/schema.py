@@ -37,6 +37,19 @@ MODEL_KEYS: Schema = {
     "source": {"type": "string", "pattern": f"^({'|'.join(SOURCES)})$"},
     "engine": {"enum": ["vllm", "simulator"]},
     "runner": {"enum": ["generate", "pooling"]},
+    "adapters": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "additionalProperties": False,
+            "required": ["name", "path"],
+            "properties": {
+                "name": {"type": "string", "pattern": "^[A-Za-z0-9][A-Za-z0-9._:-]{0,95}$"},
+                "path": {"type": "string", "pattern": "^/.+$"},
+                "organizationIds": {"type": "array", "items": {"type": "string", "minLength": 1}},
+            },
+        },
+    },
 }
 
 

@@ -32,6 +32,10 @@ settings:
   {{- if gt (int .Values.gpus) 1 }}
   tensor_parallel: {{ .Values.gpus }}
   {{- end }}
+  {{- with get .Values "adapters" }}
+  {{- /* Each costs memory whether it is used or not; what is idle makes way for what is asked for. */}}
+  max_adapters: {{ min 8 (len .) }}
+  {{- end }}
 env:
   - {name: HF_HOME, value: {{ $cache }}/huggingface}
   - {name: VLLM_CACHE_ROOT, value: {{ $cache }}/vllm}
@@ -52,6 +56,9 @@ mounts:
   {{- if or (hasPrefix "pvc://" $source) (hasPrefix "oci://" $source) }}
   - {name: models, mountPath: /models, readOnly: true}
   {{- end }}
+  {{- if .Values.adaptersClaim }}
+  - {name: adapters, mountPath: /adapters, readOnly: true}
+  {{- end }}
 volumes:
   - name: shm
     emptyDir: {medium: Memory, sizeLimit: {{ .Values.shmSize }}}
@@ -69,6 +76,10 @@ volumes:
     persistentVolumeClaim: {claimName: {{ regexFind "^[^/]+" $claim }}, readOnly: true}
   {{- else if hasPrefix "oci://" $source }}
   {{- include "inference.artefact" (dict "root" . "reference" (regexFind "^[^#]+" $artefact)) | nindent 2 }}
+  {{- end }}
+  {{- with .Values.adaptersClaim }}
+  - name: adapters
+    persistentVolumeClaim: {claimName: {{ . }}, readOnly: true}
   {{- end }}
 {{- end }}
 

@@ -44,4 +44,15 @@ settings:
   {{- with $sleepers }}
   may_sleep: {{ toJson . }}
   {{- end }}
+  {{- $adapters := dict }}
+  {{- range $model := .Values.global.models }}
+  {{- range $adapter := get $model "adapters" | default list }}
+  {{- $name := printf "ft:%s:%s" $model.name $adapter.name }}
+  {{- $told := dict "path" $adapter.path "organization_ids" (get $adapter "organizationIds" | default list) }}
+  {{- $_ := set $adapters $name $told }}
+  {{- end }}
+  {{- end }}
+  {{- with $adapters }}
+  adapters: {{ . | toJson }}
+  {{- end }}
 {{- end }}

@@ -33,7 +33,8 @@ async def count_input_tokens(desk: Desk, caller: Caller, body: ResponseRequest, 
 
 async def _count(desk: Desk, grant: Grant, body: ResponseRequest, turns: list[Turn]) -> int:
     """Ask one replica; a second attempt is the client's."""
-    placement = await desk.placer.place(Errand(grant.request_id, grant.model, "generate"))
+    errand = Errand(grant.request_id, grant.model, "generate", organization_id=grant.caller.organization_id)
+    placement = await desk.placer.place(errand)
     try:
         count = await desk.replicas.count_tokens(
             placement.address, response_start(body, turns).chat, desk.settings.first_token_timeout_s

@@ -85,6 +85,10 @@ class Model:
     """Served names behind it and how much each gets."""
     max_model_tokens: int = 0
     """Longest prompt plus completion; 0: no replica told yet."""
+    base: str = ""
+    """Of an adapter, the served model that it adapts."""
+    organization_ids: frozenset[str] = frozenset()
+    """Who may use it; empty: everybody."""
 
     def served(self, request_id: str) -> str:
         """Draw the served name for a request: the same id draws the same."""
@@ -180,11 +184,12 @@ class Placer:
         if release.outcome not in ("ok", "abandoned") and release.replica_id:
             self._endpoints.failed(release.replica_id, self._clock.monotonic())
 
-    async def resolve(self, name: str, kind: Kind, request_id: str) -> str:
+    async def resolve(self, name: str, kind: Kind, request_id: str, organization_id: str) -> str:
         """Answer the served name behind a name that clients use; of several the request's id draws one.
 
-        What was served last is served on when the router is away: whether a model exists changes rarely. Raises
-        `CapstanError`: MODEL_NOT_FOUND, MODEL_KIND_MISMATCH; UNAVAILABLE when the router was never reached.
+        What another organisation alone may use does not exist for this one. What was served last is served on when the
+        router is away: whether a model exists changes rarely. Raises `CapstanError`: MODEL_NOT_FOUND,
+        MODEL_KIND_MISMATCH; UNAVAILABLE when the router was never reached.
         """
         try:
             models = await self.models()
@@ -193,7 +198,7 @@ class Placer:
                 raise
             models = self._models
         for model in models:
-            if model.name == name:
+            if model.name == name and is_for(organization_id, model, models):
                 if model.kind not in (kind, None):
                     raise CapstanError(Reason.MODEL_KIND_MISMATCH, "the model does another kind of work", model=name)
                 return model.served(request_id)
@@ -202,6 +207,10 @@ class Placer:
     def context_tokens(self, served_name: str) -> int:
         """Answer the longest prompt plus completion of a model, as far as was told; 0: not known."""
         return max((model.max_model_tokens for model in self._models if model.served_name == served_name), default=0)
+
+    def base(self, served_name: str) -> str:
+        """Answer what an adapter adapts; "" for a model that is none."""
+        return next((model.base for model in self._models if model.name == served_name), "")
 
     async def models(self) -> list[Model]:
         """Answer what is served, by name; remembered for a second. Raises `CapstanError` when the router is away."""
@@ -218,6 +227,8 @@ class Placer:
                     names.get(model.kind),
                     {target.model: target.weight for target in model.targets},
                     model.max_model_tokens,
+                    model.base,
+                    frozenset(model.organization_ids),
                 )
                 for model in answer.models
             ]
@@ -225,6 +236,13 @@ class Placer:
             self._endpoints.learn((_placement(each) for model in answer.models for each in model.replicas), now)
             self._models_until = now + MODELS_TTL_S
         return self._models
+
+
+def is_for(organization_id: str, model: Model, models: Sequence[Model]) -> bool:
+    """Say whether an organisation may use a model: itself and, of an alias, all that it may stand for."""
+    names = {model.name, model.served_name, *model.shares}
+    owners = [each.organization_ids for each in models if each.name in names]
+    return all(not some or organization_id in some for some in owners)
 
 
 def _item(errand: Errand, excluded: Collection[str]) -> router_pb2.PlaceItem:
@@ -245,4 +263,12 @@ def _item(errand: Errand, excluded: Collection[str]) -> router_pb2.PlaceItem:
 
 
 def _placement(placed: router_pb2.Placement) -> Placement:
-    return Placement(placed.replica_id, placed.address, placed.model, placed.max_model_tokens, placed.fingerprint)
+    return Placement(
+        placed.replica_id,
+        placed.address,
+        placed.model,
+        placed.max_model_tokens,
+        placed.fingerprint,
+        placed.adapter,
+        placed.adapter_path,
+    )

@@ -19,6 +19,8 @@ class Model(BaseModel):
     """When it came to be, unix seconds."""
     owned_by: str
     """Whose it is."""
+    parent: str | None = None
+    """Of an adapter, the model that it adapts; left out for others."""
 
 
 class ModelList(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import psutil
 import pytest
 import pytest_asyncio
 
+from services.inference.adapter_shelf import AdapterShelf, Brought
 from services.inference.engine import Engine
 from services.inference.errors import (
     AdapterConflictError,
@@ -128,6 +130,25 @@ async def test_a_prompts_log_probabilities_are_refused_since_they_would_kill_the
     asking = Sampling(max_tokens=2, prompt_logprobs=1)
     with pytest.raises(InvalidRequestError):
         await collect(engine, GenerationRequest("req_echo", chat(engine, "Hello"), asking))
+
+
+async def test_what_requests_bring_along_takes_turns_and_broken_files_cost_nothing(
+    engine: Engine, tmp_path: Path
+) -> None:
+    shelf = AdapterShelf(engine, logging.getLogger("test"))
+    brought = [Brought(name, write_adapter(tmp_path / name, seed=seed)) for seed, name in enumerate("abc", start=1)]
+    said = []
+    for adapter in [*brought, *brought]:
+        await shelf.load(adapter)
+        said.append(await answer(engine, adapter.name))
+    assert said[:3] == said[3:]
+    assert len(set(said)) == 3
+    assert engine.adapters == ("b", "c")
+    with pytest.raises(UnknownAdapterError):
+        await shelf.load(Brought("broken", str(tmp_path / "missing")))
+    assert "Paris" in await answer(engine)
+    for name in engine.adapters:
+        await engine.unload_adapter(name)
 
 
 async def test_a_dead_engine_says_so_at_once(engine: Engine) -> None:

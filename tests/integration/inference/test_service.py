@@ -464,6 +464,20 @@ async def test_adapters_come_and_go(
     assert translate(refusal.value, "inference").reason is Reason.OBJECT_NOT_FOUND
 
 
+async def test_a_request_brings_its_adapter_along(
+    gateway: Gateway, stub: inference_pb2_grpc.InferenceServiceStub, tmp_path: Path
+) -> None:
+    for slot, name in enumerate(("one", "two"), start=1):
+        (tmp_path / name).mkdir()
+        await gateway.start(slot, adapter=name, adapter_path=str(tmp_path / name))
+        assert (await gateway.answer(slot))[slot][-1].HasField("finish")
+        described = await stub.DescribeModel(pb.DescribeModelRequest())
+        assert (list(described.adapters), described.max_adapter_count) == ([name], 1)
+    await gateway.start(3, adapter="three", adapter_path=str(tmp_path / "three"))
+    failure = await gateway.failure(3)
+    assert (failure.reason, failure.metadata["object"]) == (Reason.OBJECT_NOT_FOUND, "adapter")
+
+
 async def test_vectors_are_little_endian_floats_of_length_one() -> None:
     pooling = FAST.model_copy(update={"runner": "pooling"})
     async with service(pooling) as it, stub_of(it) as stub:

@@ -40,8 +40,11 @@ class Peers:
     finished: list[UsageRecord] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
 
-    async def resolve(self, name: str, kind: str, request_id: str) -> str:
+    async def resolve(self, name: str, kind: str, request_id: str, organization_id: str) -> str:
         return name
+
+    def base(self, model: str) -> str:
+        return ""
 
     def context_tokens(self, model: str) -> int:
         return 2048

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from capstan.inference.v1 import inference_pb2 as pb
+from services.inference.adapter_shelf import AdapterShelf
 from services.inference.answer import Tally
 from services.inference.engine_sim import SimEngine, SimOptions
 from services.inference.preparation import Preparation, Prepared
@@ -58,6 +59,7 @@ class World:
         self.cut_off = 0
         self.shared = Shared(
             engine=self.engine,
+            adapters=AdapterShelf(self.engine, logging.getLogger("test")),
             preparation=self.preparation,
             limits=Limits(waiting_deltas=100, write_s=5, inline_characters=0, preparing=2),
             observer=self.notes,

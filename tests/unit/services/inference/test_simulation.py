@@ -96,6 +96,48 @@ def test_a_long_prompt_takes_longer_unless_it_is_known() -> None:
     assert warm.deltas[0].cached_tokens == 31 * 16
 
 
+def test_prefills_wait_for_each_other() -> None:
+    world = World(Pace(tokens_per_s=100, ttft_s=0, prefill_tokens_per_s=100, max_step_tokens=50))
+    first, second = (world.submit(prompt=100, tokens=1, first=number) for number in (1, 2))
+    world.run(0.1)
+    assert (world.simulation.load(world.now).running, world.simulation.load(world.now).waiting) == (1, 1)
+    world.run(1.1)
+    assert (first.tokens, second.tokens) == (1, 0)
+    world.run(1)
+    assert second.tokens == 1
+
+
+def test_others_speak_more_slowly_while_a_prompt_is_read() -> None:
+    world = World(Pace(tokens_per_s=100, ttft_s=0, prefill_tokens_per_s=1000, max_step_tokens=51))
+    speaker = world.submit(prompt=1, tokens=500)
+    world.run(0.1)
+    before = speaker.tokens
+    world.submit(prompt=500, tokens=1, first=2)
+    world.run(0.6)
+    assert 9 <= speaker.tokens - before <= 12  # a step of 50 prompt tokens takes 0.06 s, one of none 0.01 s
+    before = speaker.tokens
+    world.run(0.3)
+    assert 28 <= speaker.tokens - before <= 31
+
+
+def test_a_prompt_that_is_being_read_is_no_secret_to_the_next() -> None:
+    world = World(Pace(tokens_per_s=100, ttft_s=0, prefill_tokens_per_s=100, max_step_tokens=50))
+    first, second = world.submit(prompt=100, tokens=1), world.submit(prompt=100, tokens=1)
+    world.run(1.2)
+    assert (first.deltas[0].cached_tokens, second.deltas[0].cached_tokens) == (0, 96)
+
+
+def test_a_prompt_that_is_given_up_is_read_no_further() -> None:
+    world = World(Pace(tokens_per_s=100, ttft_s=0, prefill_tokens_per_s=100, max_step_tokens=50))
+    world.submit(prompt=900, tokens=1)
+    second = world.submit(prompt=50, tokens=1, first=2)
+    world.run(0.1)
+    world.simulation.abort("req_1")
+    world.run(1.3)
+    assert second.tokens == 1
+    assert world.simulation.load(world.now).kv_usage == 0
+
+
 def test_only_so_many_run_and_the_rest_wait_in_order() -> None:
     world = World(Pace(tokens_per_s=10, ttft_s=0, max_running=2))
     ears = [world.submit(tokens=5) for _ in range(5)]

@@ -32,7 +32,7 @@ def test_unset_means_openais_default() -> None:
     assert (asked.prompt, asked.wanted, asked.adapter, asked.time_left_s, asked.echo) == (
         "Hello",
         None,
-        "",
+        None,
         None,
         False,
     )
@@ -57,7 +57,9 @@ def test_everything_is_read() -> None:
         top_logprobs=4,
         echo=True,
     )
-    asked = read(tokens=pb.TokenPrompt(token_ids=[1, 2]), sampling=sampling, adapter="mine", priority=-2)
+    asked = read(
+        tokens=pb.TokenPrompt(token_ids=[1, 2]), sampling=sampling, adapter="mine", adapter_path="/a", priority=-2
+    )
     assert asked.sampling == Sampling(
         max_tokens=5,
         temperature=0.5,
@@ -71,7 +73,7 @@ def test_everything_is_read() -> None:
         top_logprobs=4,
         prompt_logprobs=4,
     )
-    assert (asked.prompt, asked.echo, asked.adapter, asked.priority) == ([1, 2], True, "mine", -2)
+    assert (asked.prompt, asked.echo, asked.adapter, asked.priority) == ([1, 2], True, ("mine", "/a"), -2)
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,9 @@
 """Replicas for tests: described, reporting, and steered by hand."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from services.router.adapters import Adapter
 from services.router.ejection import EjectionRules
 from services.router.load import Load
 from services.router.models import Catalogue
@@ -39,18 +41,22 @@ class Pool:
         *,
         rules: Rules = RULES,
         aliases: dict[str, Any] | None = None,
+        adapters: Sequence[Adapter] = (),
+        fallbacks: Mapping[str, Sequence[str]] | None = None,
         settled_after_s: float = float("inf"),
     ) -> None:
         self.now = 1000.0
         self.replicas = Replicas(rules)
-        self.catalogue = Catalogue(aliases or {}, {}, now=1_700_000_000.0)
+        self.catalogue = Catalogue(aliases or {}, {}, now=1_700_000_000.0, adapters=adapters, fallbacks=fallbacks)
         self.placements = Placements(self.replicas, self.catalogue, expiry_s=900.0, settled_after_s=settled_after_s)
         for number in range(count):
             self.add(f"r{number}")
 
-    def add(self, replica_id: str, model: str = "chat", *kinds: Kind, max_model_tokens: int = 4096) -> Replica:
+    def add(
+        self, replica_id: str, model: str = "chat", *kinds: Kind, max_model_tokens: int = 4096, max_adapters: int = 2
+    ) -> Replica:
         replica = self.replicas.add(replica_id, f"unix:/{replica_id}")
-        description = Description(model, frozenset(kinds or {Kind.GENERATE}), max_model_tokens, "fp_1")
+        description = Description(model, frozenset(kinds or {Kind.GENERATE}), max_model_tokens, "fp_1", max_adapters)
         self.replicas.describe(replica, description)
         self.catalogue.learn(description, 1_700_000_000.0)
         replica.report(load(), self.now)

@@ -35,6 +35,14 @@ def test_what_other_routers_placed_counts_as_typical() -> None:
     assert demand(room) == pytest.approx(1.0)
 
 
+def test_what_a_lost_replica_said_last_is_no_demand() -> None:
+    room = Room(2)
+    room.pool.report("r0", running_count=6, waiting_count=2)
+    room.pool.place("req_1", tokens=REPLICA, excluded={"r1"})
+    room.pool.replica("r0").lost()
+    assert demand(room) == pytest.approx(1.0)
+
+
 async def test_what_waits_counts_also_when_the_model_has_no_replica_left() -> None:
     room = Room(1)
     known = Demand(room.room)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.router.policies import BOUND, CALM_SHARE, POLICIES, Policy, PolicyName, Wish
+from services.router.policies import BOUND, CALM_SHARE, POLICIES, QUEUE_SLACK, Policy, PolicyName, Wish
 from services.router.replicas import Kind, Rules
 from services.router.ring import Ring
 from tests.unit.services.router.pools import Pool
@@ -28,7 +28,7 @@ def key(number: int) -> int:
 def place(pool: Pool, policy: Policy, wish: Wish) -> str:
     replica = policy(pool.replicas.pool("chat", Kind.GENERATE), wish, pool.now)
     assert replica is not None
-    replica.hold(100, pool.now)
+    replica.hold(100, pool.now, wish.key)
     return replica.id
 
 
@@ -97,8 +97,42 @@ def test_a_home_with_a_queue_is_spared_while_others_have_none() -> None:
     home = pick(pool, "prefix_affinity", Wish("req_1", (key(7),)))
     assert home is not None
     pool.report_all(running_count=8)
-    pool.report(home, running_count=7, waiting_count=1)
+    pool.report(home, running_count=7, waiting_count=QUEUE_SLACK)
+    assert pick(pool, "prefix_affinity", Wish("req_1", (key(7),))) == home
+    pool.report(home, running_count=6, waiting_count=QUEUE_SLACK + 1)
     assert pick(pool, "prefix_affinity", Wish("req_1", (key(7),))) != home
+
+
+def test_a_popular_prompt_leaves_room_at_its_home_for_a_rare_one() -> None:
+    pool = Pool(3, rules=ROOMY)
+    popular = key(1)
+    home = pick(pool, "prefix_affinity", Wish("req_0", (popular,)))
+    assert home is not None
+    rare = next(key(n) for n in range(2, 99) if pick(pool, "prefix_affinity", Wish("req_0", (key(n),))) == home)
+    crowd = Counter(place(pool, POLICIES["prefix_affinity"], Wish(f"req_{n}", (popular,))) for n in range(60))
+    assert max(crowd.values()) <= 60 / 2
+    assert place(pool, POLICIES["prefix_affinity"], Wish("req_60", (rare,))) == home
+
+
+def test_a_session_keeps_its_home_where_a_new_prompt_would_be_sent_on() -> None:
+    pool = Pool(3, rules=ROOMY)
+    talk, prompt = Wish("req_0", (key(2),), session_hash=key(1)), Wish("req_1", (key(1),))
+    home = pick(pool, "prefix_affinity", talk)
+    assert home is not None
+    assert home == pick(pool, "prefix_affinity", prompt)
+    pool.report_all(running_count=8)
+    pool.report(home, running_count=17)
+    assert pick(pool, "prefix_affinity", talk) == home
+    assert pick(pool, "prefix_affinity", prompt) != home
+
+
+def test_what_has_left_is_no_crowd() -> None:
+    pool = Pool(2, rules=ROOMY)
+    replica = pool.replica("r0")
+    for _ in range(3):
+        replica.hold(100, pool.now, key(1))
+        replica.let_go(100, key(1))
+    assert not replica.crowds
 
 
 def test_a_slow_replica_with_a_popular_prompt_gets_little_of_it() -> None:
@@ -108,7 +142,7 @@ def test_a_slow_replica_with_a_popular_prompt_gets_little_of_it() -> None:
     slow = pick(pool, "prefix_affinity", Wish("req", (key(1),)))
     for step in range(600):
         for end, name in [entry for entry in running if entry[0] <= step]:
-            pool.replica(name).let_go(100)
+            pool.replica(name).let_go(100, key(1))
             running.remove((end, name))
         home = place(pool, POLICIES["prefix_affinity"], Wish(f"req_{step}", (key(1), key(step))))
         homes[home] += 1
@@ -136,8 +170,51 @@ def test_round_robin_goes_round() -> None:
 def test_an_adapter_is_used_where_it_is_loaded() -> None:
     pool = Pool(4)
     pool.report("r2", adapters=frozenset({"poet"}))
-    assert {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)} == {"r2"}
-    assert pick(pool, "least_load", Wish("req_1", adapter="stranger")) is not None
+    for policy in POLICIES:
+        assert {pick(pool, policy, Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)} == {"r2"}
+
+
+def test_an_adapter_that_nobody_has_is_loaded_at_its_home_whatever_the_prompts() -> None:
+    pool, other = Pool(4), Pool(4)
+    homes = {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(20)}
+    assert len(homes) == 1
+    assert homes == {pick(other, "least_load", Wish("req_1", adapter="poet"))}
+    assert len({pick(pool, "prefix_affinity", Wish("req_1", adapter=f"poet-{n}")) for n in range(30)}) == 4
+
+
+def test_a_busy_replica_shares_its_adapter_with_another_and_then_both_serve_it() -> None:
+    pool = Pool(4)
+    pool.report("r2", adapters=frozenset({"poet"}), running_count=4)
+    second = pick(pool, "prefix_affinity", Wish("req_1", adapter="poet"))
+    assert second not in ("r2", None)
+    pool.report(second or "", adapters=frozenset({"poet"}))
+    pool.report("r2", adapters=frozenset({"poet"}), running_count=1)
+    homes = {pick(pool, "prefix_affinity", Wish(f"req_{n}", (key(n),), adapter="poet")) for n in range(30)}
+    assert homes == {"r2", second}
+
+
+def test_when_all_are_busy_an_adapter_stays_where_it_is_loaded() -> None:
+    pool = Pool(3)
+    pool.report_all(running_count=5)
+    pool.report("r1", running_count=6, adapters=frozenset({"poet"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) == "r1"
+
+
+def test_a_replica_with_a_free_slot_loads_an_adapter_before_one_that_must_drop_another() -> None:
+    pool = Pool(3)
+    home = pick(pool, "prefix_affinity", Wish("req_1", adapter="poet"))
+    pool.report(home or "", adapters=frozenset({"one", "two"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) not in (home, None)
+    pool.report_all(adapters=frozenset({"one", "two"}))
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet")) == home
+
+
+def test_an_adapter_goes_to_nobody_who_takes_none() -> None:
+    pool = Pool(0)
+    pool.add("r0", max_adapters=0)
+    pool.add("r1")
+    assert {pick(pool, "prefix_affinity", Wish("req_1", adapter=f"poet-{n}")) for n in range(9)} == {"r1"}
+    assert pick(pool, "prefix_affinity", Wish("req_1", adapter="poet", excluded={"r1"})) is None
 
 
 @given(KEYS)

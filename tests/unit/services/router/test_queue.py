@@ -103,6 +103,19 @@ def test_a_full_queue_sheds_the_last_of_the_least_urgent() -> None:
     assert line.take_all() == ["default", "flex0", "flex1"]
 
 
+def test_a_full_queue_keeps_no_tenant_out_because_another_filled_it() -> None:
+    line = Line(capacity=5)
+    for number in range(5):
+        line.join(f"many{number}", "many")
+    line.join("few", "few")
+    assert line.told.keys() == {"many4"}
+    assert line.take() in ("many0", "few")
+    line.join("many5", "many")
+    with pytest.raises(CapstanError) as refusal:
+        line.join("many6", "many")
+    assert refusal.value.reason is Reason.OVERLOADED
+
+
 def test_who_is_sure_to_wait_too_long_is_refused_at_once_and_told_how_long() -> None:
     line = Line()
     for number in range(40):

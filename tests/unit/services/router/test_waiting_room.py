@@ -16,9 +16,9 @@ from tests.unit.services.router.pools import Pool
 
 
 class Room:
-    def __init__(self, count: int = 1, capacity: int = 100) -> None:
+    def __init__(self, count: int = 1, capacity: int = 100, **more: Any) -> None:
         self.clock = ManualClock(1000.0)
-        self.pool = Pool(count)
+        self.pool = Pool(count, **more)
         self.room = WaitingRoom(self.pool.placements, QueueRules(capacity), self.clock)
 
     def fill(self) -> None:
@@ -81,6 +81,18 @@ async def test_who_comes_later_does_not_overtake() -> None:
     room.pool.add("r1")
     room.room.look()
     assert (await waiting).id == "r1"
+
+
+async def test_who_may_not_fall_back_does_not_hold_up_those_who_may() -> None:
+    room = Room(fallbacks={"chat": ["small"]})
+    room.fill()
+    loyal = room.wait("req_1", no_fallback=True)
+    await turn()
+    room.pool.add("s0", "small")
+    assert (await room.wait("req_2")).id == "s0"
+    assert not loyal.done()
+    room.release("filler0")
+    assert (await loyal).id == "r0"
 
 
 async def test_who_was_failed_by_all_does_not_wait() -> None:

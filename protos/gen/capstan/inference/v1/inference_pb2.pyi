@@ -166,6 +166,7 @@ class Start(_message.Message):
     TIME_LEFT_FIELD_NUMBER: _builtins.int
     CONTINUATION_FIELD_NUMBER: _builtins.int
     ADMISSION_FIELD_NUMBER: _builtins.int
+    ADAPTER_PATH_FIELD_NUMBER: _builtins.int
     slot: _builtins.int
     """Slot of this session, chosen by the gateway, free now."""
     request_id: _builtins.str
@@ -175,12 +176,17 @@ class Start(_message.Message):
     text: _builtins.str
     """Plain text."""
     adapter: _builtins.str
-    """Name of a loaded adapter; empty: the base model."""
+    """Name of the adapter to apply; empty: the base model."""
     priority: _builtins.int
     """Lower runs sooner; 0 is normal."""
     admission: _builtins.bytes
     """Who asked, when and at what price: passed on to billing, unread, together with what the engine counted. Empty:
     billing is told nothing.
+    """
+    adapter_path: _builtins.str
+    """Folder of the adapter's files, which this process can read: it is loaded from there when it is not loaded, in place of
+    one that is idle if need be. Its slot fails with OBJECT_NOT_FOUND when the files cannot be used, and with OVERLOADED
+    when all adapters are in use. Empty: it is loaded already.
     """
     @_builtins.property
     def chat(self) -> Global___ChatPrompt:
@@ -225,10 +231,11 @@ class Start(_message.Message):
         time_left: _duration_pb2.Duration | None = ...,
         continuation: Global___Continuation | None = ...,
         admission: _builtins.bytes = ...,
+        adapter_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["chat", b"chat", "continuation", b"continuation", "format", b"format", "prompt", b"prompt", "sampling", b"sampling", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "admission", b"admission", "chat", b"chat", "continuation", b"continuation", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "adapter_path", b"adapter_path", "admission", b"admission", "chat", b"chat", "continuation", b"continuation", "format", b"format", "organization_id", b"organization_id", "priority", b"priority", "prompt", b"prompt", "request_id", b"request_id", "sampling", b"sampling", "slot", b"slot", "text", b"text", "time_left", b"time_left", "tokens", b"tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_prompt: _TypeAlias = _typing.Literal["chat", "text", "tokens"]  # noqa: Y015
     _WhichOneofArgType_prompt: _TypeAlias = _typing.Literal["prompt", b"prompt"]  # noqa: Y015
@@ -977,6 +984,7 @@ class DescribeModelResponse(_message.Message):
     ADAPTERS_FIELD_NUMBER: _builtins.int
     VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
+    MAX_ADAPTER_COUNT_FIELD_NUMBER: _builtins.int
     model: _builtins.str
     """Name clients use."""
     generates: _builtins.bool
@@ -991,6 +999,8 @@ class DescribeModelResponse(_message.Message):
     """Length of its vectors; 0 when it makes none."""
     vocabulary_size: _builtins.int
     """Size of the vocabulary."""
+    max_adapter_count: _builtins.int
+    """Adapters that can be loaded at once; 0: it takes none."""
     @_builtins.property
     def adapters(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of loaded adapters."""
@@ -1011,10 +1021,11 @@ class DescribeModelResponse(_message.Message):
         adapters: _abc.Iterable[_builtins.str] | None = ...,
         vocabulary_size: _builtins.int = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
+        max_adapter_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "embedding_dimensions", b"embedding_dimensions", "embeds", b"embeds", "fingerprint", b"fingerprint", "generates", b"generates", "max_model_tokens", b"max_model_tokens", "model", b"model", "start_time", b"start_time", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "embedding_dimensions", b"embedding_dimensions", "embeds", b"embeds", "fingerprint", b"fingerprint", "generates", b"generates", "max_adapter_count", b"max_adapter_count", "max_model_tokens", b"max_model_tokens", "model", b"model", "start_time", b"start_time", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

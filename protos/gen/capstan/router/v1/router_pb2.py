@@ -27,47 +27,47 @@ from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61pstan/router/v1/router.proto\x12\x11\x63\x61pstan.router.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x0cPlaceRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.capstan.router.v1.PlaceItem\"\xe1\x02\n\tPlaceItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x65xcluded_replica_ids\x18\x06 \x03(\t\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\x12\x15\n\rprefix_hashes\x18\x08 \x03(\x06\x12\x14\n\x0csession_hash\x18\t \x01(\x06\x12\x0f\n\x07\x61\x64\x61pter\x18\n \x01(\t\x12\x36\n\rservice_class\x18\x0b \x01(\x0e\x32\x1f.capstan.router.v1.ServiceClass\x12\x11\n\tbody_hash\x18\x0c \x01(\x06\x12\x13\n\x0bno_fallback\x18\r \x01(\x08\"g\n\x0cQueueRequest\x12*\n\x04item\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlaceItem\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\rQueueResponse\x12.\n\x06result\x18\x01 \x01(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"@\n\rPlaceResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"y\n\x0bPlaceResult\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlacementH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"n\n\tPlacement\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10max_model_tokens\x18\x04 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\"?\n\x0eReleaseRequest\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.ReleaseItem\"i\n\x0bReleaseItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.capstan.router.v1.ReplicaOutcome\x12\x12\n\nreplica_id\x18\x03 \x01(\t\"\x11\n\x0fReleaseResponse\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.capstan.router.v1.Model\"\xc8\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bserved_name\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_model_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13ready_replica_count\x18\x06 \x01(\x05\x12,\n\tstaleness\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07targets\x18\x08 \x03(\x0b\x32\x19.capstan.router.v1.Target\x12.\n\x08replicas\x18\t \x03(\x0b\x32\x1c.capstan.router.v1.Placement\"\'\n\x06Target\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\r*\x95\x01\n\x0cServiceClass\x12\x1d\n\x19SERVICE_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVICE_CLASS_PRIORITY\x10\x01\x12\x19\n\x15SERVICE_CLASS_DEFAULT\x10\x02\x12\x16\n\x12SERVICE_CLASS_FLEX\x10\x03\x12\x17\n\x13SERVICE_CLASS_BATCH\x10\x04*V\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_KIND_GENERATE\x10\x01\x12\x14\n\x10MODEL_KIND_EMBED\x10\x02*\xc4\x01\n\x0eReplicaOutcome\x12\x1f\n\x1bREPLICA_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLICA_OUTCOME_OK\x10\x01\x12\x1f\n\x1bREPLICA_OUTCOME_UNREACHABLE\x10\x02\x12\x1a\n\x16REPLICA_OUTCOME_FAILED\x10\x03\x12\x1d\n\x19REPLICA_OUTCOME_TIMED_OUT\x10\x04\x12\x1d\n\x19REPLICA_OUTCOME_ABANDONED\x10\x05\x32\xd4\x02\n\rRouterService\x12J\n\x05Place\x12\x1f.capstan.router.v1.PlaceRequest\x1a .capstan.router.v1.PlaceResponse\x12J\n\x05Queue\x12\x1f.capstan.router.v1.QueueRequest\x1a .capstan.router.v1.QueueResponse\x12P\n\x07Release\x12!.capstan.router.v1.ReleaseRequest\x1a\".capstan.router.v1.ReleaseResponse\x12Y\n\nListModels\x12$.capstan.router.v1.ListModelsRequest\x1a%.capstan.router.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x63\x61pstan/router/v1/router.proto\x12\x11\x63\x61pstan.router.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\";\n\x0cPlaceRequest\x12+\n\x05items\x18\x01 \x03(\x0b\x32\x1c.capstan.router.v1.PlaceItem\"\xdf\x02\n\tPlaceItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12\x15\n\rprompt_tokens\x18\x04 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x05 \x01(\x03\x12\x1c\n\x14\x65xcluded_replica_ids\x18\x06 \x03(\t\x12\x17\n\x0forganization_id\x18\x07 \x01(\t\x12\x15\n\rprefix_hashes\x18\x08 \x03(\x06\x12\x14\n\x0csession_hash\x18\t \x01(\x06\x12\x36\n\rservice_class\x18\x0b \x01(\x0e\x32\x1f.capstan.router.v1.ServiceClass\x12\x11\n\tbody_hash\x18\x0c \x01(\x06\x12\x13\n\x0bno_fallback\x18\r \x01(\x08J\x04\x08\n\x10\x0bR\x07\x61\x64\x61pter\"g\n\x0cQueueRequest\x12*\n\x04item\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlaceItem\x12+\n\x08max_wait\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"?\n\rQueueResponse\x12.\n\x06result\x18\x01 \x01(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"@\n\rPlaceResponse\x12/\n\x07results\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.PlaceResult\"y\n\x0bPlaceResult\x12\x31\n\tplacement\x18\x01 \x01(\x0b\x32\x1c.capstan.router.v1.PlacementH\x00\x12-\n\x07refusal\x18\x02 \x01(\x0b\x32\x1a.capstan.errors.v1.FailureH\x00\x42\x08\n\x06result\"\x95\x01\n\tPlacement\x12\x12\n\nreplica_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12\r\n\x05model\x18\x03 \x01(\t\x12\x18\n\x10max_model_tokens\x18\x04 \x01(\x03\x12\x13\n\x0b\x66ingerprint\x18\x05 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x06 \x01(\t\x12\x14\n\x0c\x61\x64\x61pter_path\x18\x07 \x01(\t\"?\n\x0eReleaseRequest\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.capstan.router.v1.ReleaseItem\"i\n\x0bReleaseItem\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.capstan.router.v1.ReplicaOutcome\x12\x12\n\nreplica_id\x18\x03 \x01(\t\"\x11\n\x0fReleaseResponse\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.capstan.router.v1.Model\"\xf0\x02\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0bserved_name\x18\x02 \x01(\t\x12*\n\x04kind\x18\x03 \x01(\x0e\x32\x1c.capstan.router.v1.ModelKind\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10max_model_tokens\x18\x05 \x01(\x03\x12\x1b\n\x13ready_replica_count\x18\x06 \x01(\x05\x12,\n\tstaleness\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12*\n\x07targets\x18\x08 \x03(\x0b\x32\x19.capstan.router.v1.Target\x12.\n\x08replicas\x18\t \x03(\x0b\x32\x1c.capstan.router.v1.Placement\x12\x0c\n\x04\x62\x61se\x18\n \x01(\t\x12\x18\n\x10organization_ids\x18\x0b \x03(\t\"\'\n\x06Target\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06weight\x18\x02 \x01(\r*\x95\x01\n\x0cServiceClass\x12\x1d\n\x19SERVICE_CLASS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SERVICE_CLASS_PRIORITY\x10\x01\x12\x19\n\x15SERVICE_CLASS_DEFAULT\x10\x02\x12\x16\n\x12SERVICE_CLASS_FLEX\x10\x03\x12\x17\n\x13SERVICE_CLASS_BATCH\x10\x04*V\n\tModelKind\x12\x1a\n\x16MODEL_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MODEL_KIND_GENERATE\x10\x01\x12\x14\n\x10MODEL_KIND_EMBED\x10\x02*\xc4\x01\n\x0eReplicaOutcome\x12\x1f\n\x1bREPLICA_OUTCOME_UNSPECIFIED\x10\x00\x12\x16\n\x12REPLICA_OUTCOME_OK\x10\x01\x12\x1f\n\x1bREPLICA_OUTCOME_UNREACHABLE\x10\x02\x12\x1a\n\x16REPLICA_OUTCOME_FAILED\x10\x03\x12\x1d\n\x19REPLICA_OUTCOME_TIMED_OUT\x10\x04\x12\x1d\n\x19REPLICA_OUTCOME_ABANDONED\x10\x05\x32\xd4\x02\n\rRouterService\x12J\n\x05Place\x12\x1f.capstan.router.v1.PlaceRequest\x1a .capstan.router.v1.PlaceResponse\x12J\n\x05Queue\x12\x1f.capstan.router.v1.QueueRequest\x1a .capstan.router.v1.QueueResponse\x12P\n\x07Release\x12!.capstan.router.v1.ReleaseRequest\x1a\".capstan.router.v1.ReleaseResponse\x12Y\n\nListModels\x12$.capstan.router.v1.ListModelsRequest\x1a%.capstan.router.v1.ListModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'capstan.router.v1.router_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SERVICECLASS']._serialized_start=1687
-  _globals['_SERVICECLASS']._serialized_end=1836
-  _globals['_MODELKIND']._serialized_start=1838
-  _globals['_MODELKIND']._serialized_end=1924
-  _globals['_REPLICAOUTCOME']._serialized_start=1927
-  _globals['_REPLICAOUTCOME']._serialized_end=2123
+  _globals['_SERVICECLASS']._serialized_start=1765
+  _globals['_SERVICECLASS']._serialized_end=1914
+  _globals['_MODELKIND']._serialized_start=1916
+  _globals['_MODELKIND']._serialized_end=2002
+  _globals['_REPLICAOUTCOME']._serialized_start=2005
+  _globals['_REPLICAOUTCOME']._serialized_end=2201
   _globals['_PLACEREQUEST']._serialized_start=150
   _globals['_PLACEREQUEST']._serialized_end=209
   _globals['_PLACEITEM']._serialized_start=212
-  _globals['_PLACEITEM']._serialized_end=565
-  _globals['_QUEUEREQUEST']._serialized_start=567
-  _globals['_QUEUEREQUEST']._serialized_end=670
-  _globals['_QUEUERESPONSE']._serialized_start=672
-  _globals['_QUEUERESPONSE']._serialized_end=735
-  _globals['_PLACERESPONSE']._serialized_start=737
-  _globals['_PLACERESPONSE']._serialized_end=801
-  _globals['_PLACERESULT']._serialized_start=803
-  _globals['_PLACERESULT']._serialized_end=924
-  _globals['_PLACEMENT']._serialized_start=926
-  _globals['_PLACEMENT']._serialized_end=1036
-  _globals['_RELEASEREQUEST']._serialized_start=1038
-  _globals['_RELEASEREQUEST']._serialized_end=1101
-  _globals['_RELEASEITEM']._serialized_start=1103
-  _globals['_RELEASEITEM']._serialized_end=1208
-  _globals['_RELEASERESPONSE']._serialized_start=1210
-  _globals['_RELEASERESPONSE']._serialized_end=1227
-  _globals['_LISTMODELSREQUEST']._serialized_start=1229
-  _globals['_LISTMODELSREQUEST']._serialized_end=1248
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1250
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1312
-  _globals['_MODEL']._serialized_start=1315
-  _globals['_MODEL']._serialized_end=1643
-  _globals['_TARGET']._serialized_start=1645
-  _globals['_TARGET']._serialized_end=1684
-  _globals['_ROUTERSERVICE']._serialized_start=2126
-  _globals['_ROUTERSERVICE']._serialized_end=2466
+  _globals['_PLACEITEM']._serialized_end=563
+  _globals['_QUEUEREQUEST']._serialized_start=565
+  _globals['_QUEUEREQUEST']._serialized_end=668
+  _globals['_QUEUERESPONSE']._serialized_start=670
+  _globals['_QUEUERESPONSE']._serialized_end=733
+  _globals['_PLACERESPONSE']._serialized_start=735
+  _globals['_PLACERESPONSE']._serialized_end=799
+  _globals['_PLACERESULT']._serialized_start=801
+  _globals['_PLACERESULT']._serialized_end=922
+  _globals['_PLACEMENT']._serialized_start=925
+  _globals['_PLACEMENT']._serialized_end=1074
+  _globals['_RELEASEREQUEST']._serialized_start=1076
+  _globals['_RELEASEREQUEST']._serialized_end=1139
+  _globals['_RELEASEITEM']._serialized_start=1141
+  _globals['_RELEASEITEM']._serialized_end=1246
+  _globals['_RELEASERESPONSE']._serialized_start=1248
+  _globals['_RELEASERESPONSE']._serialized_end=1265
+  _globals['_LISTMODELSREQUEST']._serialized_start=1267
+  _globals['_LISTMODELSREQUEST']._serialized_end=1286
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1288
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1350
+  _globals['_MODEL']._serialized_start=1353
+  _globals['_MODEL']._serialized_end=1721
+  _globals['_TARGET']._serialized_start=1723
+  _globals['_TARGET']._serialized_end=1762
+  _globals['_ROUTERSERVICE']._serialized_start=2204
+  _globals['_ROUTERSERVICE']._serialized_end=2544
 # @@protoc_insertion_point(module_scope)

@@ -153,7 +153,6 @@ class PlaceItem(_message.Message):
     ORGANIZATION_ID_FIELD_NUMBER: _builtins.int
     PREFIX_HASHES_FIELD_NUMBER: _builtins.int
     SESSION_HASH_FIELD_NUMBER: _builtins.int
-    ADAPTER_FIELD_NUMBER: _builtins.int
     SERVICE_CLASS_FIELD_NUMBER: _builtins.int
     BODY_HASH_FIELD_NUMBER: _builtins.int
     NO_FALLBACK_FIELD_NUMBER: _builtins.int
@@ -171,8 +170,6 @@ class PlaceItem(_message.Message):
     """Who asks, for fairness in the queue; empty: all such requests are one tenant's."""
     session_hash: _builtins.int
     """Hash of the client's name for its session or, without one, of how a conversation under way began; 0: neither."""
-    adapter: _builtins.str
-    """Adapter that must be applied; empty: the base model."""
     service_class: Global___ServiceClass.ValueType
     """How urgent it is; unset: default."""
     body_hash: _builtins.int
@@ -203,14 +200,13 @@ class PlaceItem(_message.Message):
         organization_id: _builtins.str = ...,
         prefix_hashes: _abc.Iterable[_builtins.int] | None = ...,
         session_hash: _builtins.int = ...,
-        adapter: _builtins.str = ...,
         service_class: Global___ServiceClass.ValueType = ...,
         body_hash: _builtins.int = ...,
         no_fallback: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "body_hash", b"body_hash", "completion_tokens", b"completion_tokens", "excluded_replica_ids", b"excluded_replica_ids", "kind", b"kind", "model", b"model", "no_fallback", b"no_fallback", "organization_id", b"organization_id", "prefix_hashes", b"prefix_hashes", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "service_class", b"service_class", "session_hash", b"session_hash"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["body_hash", b"body_hash", "completion_tokens", b"completion_tokens", "excluded_replica_ids", b"excluded_replica_ids", "kind", b"kind", "model", b"model", "no_fallback", b"no_fallback", "organization_id", b"organization_id", "prefix_hashes", b"prefix_hashes", "prompt_tokens", b"prompt_tokens", "request_id", b"request_id", "service_class", b"service_class", "session_hash", b"session_hash"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -339,16 +335,22 @@ class Placement(_message.Message):
     MODEL_FIELD_NUMBER: _builtins.int
     MAX_MODEL_TOKENS_FIELD_NUMBER: _builtins.int
     FINGERPRINT_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
+    ADAPTER_PATH_FIELD_NUMBER: _builtins.int
     replica_id: _builtins.str
     """Name of the replica."""
     address: _builtins.str
     """Its gRPC address."""
     model: _builtins.str
-    """Served name of the model, aliases resolved."""
+    """Served name of the model, or name of the adapter: aliases resolved."""
     max_model_tokens: _builtins.int
     """Longest prompt plus completion, in tokens."""
     fingerprint: _builtins.str
     """Fingerprint of the replica's model, as it described itself ("fp_…"); clients see it as `system_fingerprint`."""
+    adapter: _builtins.str
+    """Adapter to apply there; empty: the base model."""
+    adapter_path: _builtins.str
+    """Folder of the adapter's files, as replicas see it. Empty: no adapter."""
     def __init__(
         self,
         *,
@@ -357,10 +359,12 @@ class Placement(_message.Message):
         model: _builtins.str = ...,
         max_model_tokens: _builtins.int = ...,
         fingerprint: _builtins.str = ...,
+        adapter: _builtins.str = ...,
+        adapter_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "fingerprint", b"fingerprint", "max_model_tokens", b"max_model_tokens", "model", b"model", "replica_id", b"replica_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "adapter_path", b"adapter_path", "address", b"address", "fingerprint", b"fingerprint", "max_model_tokens", b"max_model_tokens", "model", b"model", "replica_id", b"replica_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -493,16 +497,20 @@ class Model(_message.Message):
     STALENESS_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     REPLICAS_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
+    ORGANIZATION_IDS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """The name clients use: a served name or an alias."""
+    """The name clients use: a served name, an adapter's name or an alias."""
     served_name: _builtins.str
-    """Served name; equal to `name` unless that is an alias."""
+    """Served name or adapter's name; equal to `name` unless that is an alias."""
     kind: Global___ModelKind.ValueType
     """What it can do."""
     max_model_tokens: _builtins.int
     """Longest prompt plus completion, in tokens; 0 until a replica told."""
     ready_replica_count: _builtins.int
     """Replicas that can be placed on now."""
+    base: _builtins.str
+    """For an adapter, the served model that it adapts; empty: it is none."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When its first replica was seen ready, or the router began to know it."""
@@ -519,6 +527,10 @@ class Model(_message.Message):
     def replicas(self) -> _containers.RepeatedCompositeFieldContainer[Global___Placement]:
         """Replicas that can be placed on now, for whoever loses this router: at most 64."""
 
+    @_builtins.property
+    def organization_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Organisations that may use it, by id; empty: all."""
+
     def __init__(
         self,
         *,
@@ -531,10 +543,12 @@ class Model(_message.Message):
         staleness: _duration_pb2.Duration | None = ...,
         targets: _abc.Iterable[Global___Target] | None = ...,
         replicas: _abc.Iterable[Global___Placement] | None = ...,
+        base: _builtins.str = ...,
+        organization_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "staleness", b"staleness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "kind", b"kind", "max_model_tokens", b"max_model_tokens", "name", b"name", "ready_replica_count", b"ready_replica_count", "replicas", b"replicas", "served_name", b"served_name", "staleness", b"staleness", "targets", b"targets"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "create_time", b"create_time", "kind", b"kind", "max_model_tokens", b"max_model_tokens", "name", b"name", "organization_ids", b"organization_ids", "ready_replica_count", b"ready_replica_count", "replicas", b"replicas", "served_name", b"served_name", "staleness", b"staleness", "targets", b"targets"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
