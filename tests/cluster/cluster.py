@@ -164,8 +164,8 @@ class Cluster:
 
     def start_client(self) -> None:
         """Run a pod that is nobody's, with the official SDK in it."""
-        repository = "capstan-inference:0.1.0-cpu"
         registry = values()["global"]["images"]["registry"]
+        repository = os.environ.get("CAPSTAN_TEST_CLIENT_IMAGE", "capstan-inference:0.1.0-cpu")
         pod = {
             "apiVersion": "v1",
             "kind": "Pod",
