@@ -170,7 +170,7 @@ async def test_a_replica_that_fails_before_its_first_token_is_replaced_once(clie
     answer = await client.post("/v1/chat/completions", ASK)
     assert answer.status == 200
     assert len(scripted.spare.started) == 1
-    outcomes = [router_pb2.REPLICA_OUTCOME_UNREACHABLE, router_pb2.REPLICA_OUTCOME_OK]
+    outcomes = [router_pb2.REPLICA_OUTCOME_FAILED, router_pb2.REPLICA_OUTCOME_OK]
     await eventually(lambda: scripted.router.released.get(answer.headers["x-request-id"]) == outcomes)
     await eventually(lambda: len(scripted.billing.events) == 1)
 
