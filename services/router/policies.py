@@ -90,8 +90,9 @@ Policy = Callable[[Pool, Wish, float], Replica | None]
 
 def usable(pool: Pool, wish: Wish, now: float) -> list[Replica]:
     """Answer who can take it: of an adapter, those that have it loaded, or whoever shall load it."""
-    excluded = wish.excluded
-    found = [each for each in pool.replicas if each.usable_from <= now < each.usable_until and each.id not in excluded]
+    found = [each for each in pool.replicas if each.usable_from <= now < each.usable_until]
+    if wish.excluded:
+        found = [each for each in found if each.id not in wish.excluded]
     return _adapted(pool, wish.adapter, found) if wish.adapter else found
 
 
@@ -171,10 +172,10 @@ def _at_home(pool: Pool, wish: Wish, now: float, beginnings: Sequence[int]) -> R
 class _Room:
     """What each of some replicas may take, as a part of what all have."""
 
-    __slots__ = ("_able", "_held_share", "_key", "_longest_queue", "_share")
+    __slots__ = ("_found", "_held_share", "_key", "_longest_queue", "_share")
 
     def __init__(self, found: Sequence[Replica], wish: Wish) -> None:
-        self._able = {each.id for each in found if each.connected}
+        self._found = set(found)
         self._key = wish.key
         self._longest_queue = min([each.waiting for each in found]) + QUEUE_SLACK
         slots = sum([each.slots for each in found])
@@ -183,12 +184,13 @@ class _Room:
 
     def home(self, ring: Ring, key: int) -> Replica | None:
         """Answer the first on the ring that can be used."""
-        return next((each for each in ring.walk(key) if each.id in self._able), None)
+        return next((each for each in ring.walk(key) if each in self._found and each.connected), None)
 
     def has(self, replica: Replica, bound: float) -> bool:
         """Say whether a replica has room."""
         return (
-            replica.id in self._able
+            replica in self._found
+            and replica.connected
             and replica.waiting <= self._longest_queue
             and replica.requests < replica.slots * max(bound * self._share, CALM_SHARE)
             and replica.crowds.get(self._key, 0) < replica.slots * max(self._held_share, CALM_SHARE)

@@ -8,6 +8,7 @@ Zadimoghaddam, 2018).
 from __future__ import annotations
 
 import hashlib
+from array import array
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -27,7 +28,8 @@ class Ring:
 
     def __init__(self, replicas: Sequence[Replica]) -> None:
         points = sorted((point, number) for number, replica in enumerate(replicas) for point in _points(replica.id))
-        self._points = [point for point, _ in points]
+        # Packed, because a search in a list of numbers that lie all over memory costs a miss of the cache each step.
+        self._points = array("Q", [point for point, _ in points])
         self._owners = [replicas[number] for _, number in points]
         self._count = len(replicas)
 
