@@ -70,6 +70,7 @@ class Process:
                 stdout=log,
                 stderr=log,
                 pass_fds=(theirs,),
+                start_new_session=True,
             )
         os.close(theirs)
 
@@ -130,7 +131,14 @@ class Process:
             status = await self.running.wait()
         with contextlib.suppress(OSError):
             os.close(self.tether)
+        self.sweep()
         return status
+
+    def sweep(self) -> None:
+        """End what a process that is gone has left: vLLM's engine outlives a service that was killed."""
+        assert self.running is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.running.pid, signal.SIGKILL)
 
 
 class Cluster:
@@ -262,6 +270,8 @@ class Cluster:
             if process.running is not None and process.running.returncode is None:
                 process.send(signal.SIGCONT)
                 await process.kill()
+            elif process.running is not None:
+                process.sweep()
 
 
 def free_port() -> int:

@@ -33,6 +33,7 @@ class Outcome:
     completion_tokens: int = 0
     comments: int = 0
     first_byte_s: float = 0.0
+    first_event_s: float = 0.0
     took_s: float = 0.0
     retry_after_s: int = 0
 
@@ -160,6 +161,8 @@ async def _read(
             if chunk.get("usage"):
                 outcome.completion_tokens = chunk["usage"]["completion_tokens"]
             events += 1
+            if events == 1:
+                outcome.first_event_s = time.monotonic() - outcome.started_at
             seen(events)
             if leave_after is not None and events >= leave_after:
                 return

@@ -21,6 +21,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SLOTS = 2
 TOKENS = 60
+PATIENCE = 0.5 if LONG else 0.75
+"""Share of the others' wait that a quiet organisation may wait."""
+
 GOODPUT = 0.8 if LONG else 0.5
 """Share of the capacity that must be served: the promise, or what tells overload from collapse on a busy machine, where
 refusing takes the engines' own processors."""
@@ -84,13 +87,16 @@ async def test_under_three_times_its_capacity_it_serves_its_capacity_and_the_qui
     refused = [outcome for outcome in outcomes if not outcome.went_well]
     assert {outcome.error for outcome in refused} <= {"server_is_overloaded"}
     assert all(outcome.retry_after_s >= 2 for outcome in refused if outcome.status == 503)
-    ends = [(outcome.started_at + outcome.took_s, outcome.took_s) for outcome in outcomes if outcome.went_well]
-    waits = [took_s for end, took_s in ends if steady_from < end <= steady_to]
-    served = len(waits) / (steady_to - steady_from)
+    good = [outcome for outcome in outcomes if outcome.went_well]
+    steady = [outcome for outcome in good if steady_from < outcome.started_at + outcome.took_s <= steady_to]
+    served = len(steady) / (steady_to - steady_from)
     assert served >= GOODPUT * capacity_per_s, (served, capacity_per_s)
     assert not LONG or all(outcome.first_byte_s < 10 for outcome in outcomes)
     assert all(outcome.went_well for outcome in neighbour.outcomes())
-    assert statistics.median(outcome.took_s for outcome in neighbour.outcomes()) < 0.5 * statistics.median(waits)
+    theirs, others = (
+        statistics.median(outcome.first_event_s for outcome in some) for some in (neighbour.outcomes(), steady)
+    )
+    assert theirs < PATIENCE * others, (theirs, others)
     for name in names:
         assert small[name].starts == before[name][0]
         assert resident_bytes(small, name) < 1.2 * before[name][1] + 2**24
