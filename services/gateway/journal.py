@@ -51,6 +51,8 @@ class Journal:
         """Requests that an earlier process began and did not finish."""
         self.commit_count = 0
         """Commits so far, each of which costs one sync of the disk."""
+        self.set_aside_count = 0
+        """Finished records that only a later release can read; they stay in the file for it."""
         self._open: dict[str, float] = {}
         """Requests that are begun, by when, oldest first."""
 
@@ -153,10 +155,13 @@ class Journal:
         self._finished.clear()  # before reading: what is finished meanwhile sets it again
         records: list[UsageRecord] | None = None
         try:
-            records = await self._work(lambda file: file.finished(limit))
+            records, set_aside_count = await self._work(lambda file: (file.finished(limit), file.set_aside_count))
         finally:
             if records is None or records:
                 self._finished.set()
+        if set_aside_count > self.set_aside_count:
+            self.set_aside_count = set_aside_count
+            self._log.error("%d usage records of a later release wait in the journal for it", set_aside_count)
         return records
 
     async def forget(self, request_ids: Sequence[str]) -> None:

@@ -19,7 +19,7 @@ from services.gateway.usage_record import UsageRecord
 
 _SCHEMA_VERSION = 1
 _PAGE_BYTES = 4096
-_OPEN, _FINISHED = 0, 1
+_OPEN, _FINISHED, _SET_ASIDE = 0, 1, 2
 
 LOCK_PATIENCE_S = 5.0
 """How long opening waits for a process that still has the file, as a predecessor on the same volume may."""
@@ -50,7 +50,8 @@ where journal.request_id = reached.value ->> 0 and journal.state = {_OPEN}
 
 _VOID = f"delete from journal where state = {_OPEN} and request_id in (select value from json_each(?))"  # noqa: S608
 _FORGET = f"delete from journal where state = {_FINISHED} and request_id in (select value from json_each(?))"  # noqa: S608
-_READ = f"select body from journal where state = {_FINISHED} order by seq limit ?"  # noqa: S608
+_READ = f"select request_id, body from journal where state = {_FINISHED} order by seq limit ?"  # noqa: S608
+_SET = f"update journal set state = {_SET_ASIDE} where request_id in (select value from json_each(?))"  # noqa: S608
 
 
 class JournalError(Exception):
@@ -69,7 +70,7 @@ class JournalFile:
     """The file and its only connection; for one thread. Every method that writes is durable when it returns.
 
     What an earlier process began and never finished is finished on opening, as its `begin` said it should be, or its
-    last checkpoint.
+    last checkpoint. What it could not read and set aside, this one tries anew: it may be the release that wrote it.
 
     Raises:
         JournalError: from the constructor.
@@ -102,6 +103,9 @@ class JournalFile:
             self._connection.executescript(f"begin; {_SCHEMA} commit;")
         elif version != _SCHEMA_VERSION:
             raise sqlite3.DatabaseError(f"made by another version (schema {version}, this is {_SCHEMA_VERSION})")
+        self.set_aside_count = 0
+        """Finished records that a later release wrote: kept for it, because they cannot be read here."""
+        ask("update journal set state = ? where state = ?", (_FINISHED, _SET_ASIDE))
         self.recovered_count: int = ask("update journal set state = ? where state = ?", (_FINISHED, _OPEN)).rowcount
         self._seq: int = ask("select coalesce(max(seq), 0) from journal").fetchone()[0]
         self.finished_count: int = ask("select count(*) from journal").fetchone()[0]
@@ -126,8 +130,20 @@ class JournalFile:
         self._seq += len(rows)
 
     def finished(self, limit: int) -> list[UsageRecord]:
-        """Read the longest finished records, oldest first."""
-        return [UsageRecord.from_json(body) for (body,) in self._connection.execute(_READ, (limit,))]
+        """Read the longest finished records, oldest first; what cannot be read is set aside and holds up no other."""
+        while rows := self._connection.execute(_READ, (limit,)).fetchall():
+            records, unread = [], []
+            for request_id, body in rows:
+                try:
+                    records.append(UsageRecord.from_json(body))
+                except (ValueError, KeyError, TypeError):
+                    unread.append(request_id)
+            if unread:
+                self._connection.execute(_SET, (_json(unread),))
+                self.set_aside_count += len(unread)
+            if records:
+                return records
+        return []
 
     def forget(self, request_ids: Sequence[str]) -> None:
         """Delete finished records."""

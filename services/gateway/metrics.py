@@ -80,6 +80,11 @@ class Metrics:
             ("commits", "Commits of the usage journal so far.", lambda: float(journal.commit_count)),
             ("shipped", "Records that billing has taken so far.", lambda: float(shipper.shipped_count)),
             ("parked", "Of those, records that billing keeps aside for a person.", lambda: float(shipper.parked_count)),
+            (
+                "set_aside",
+                "Records that wait for the later release that wrote them.",
+                lambda: float(journal.set_aside_count),
+            ),
             ("failures", "Deliveries to billing that failed in a row.", lambda: float(shipper.failures_in_a_row)),
             ("open", "Requests that were begun and neither ended nor taken back.", lambda: float(journal.open_count)),
             ("oldest_open_seconds", "For how long the oldest of them runs; 0: none.", lambda: journal.oldest_open_s),

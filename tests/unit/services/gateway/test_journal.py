@@ -474,3 +474,21 @@ async def test_what_was_begun_is_open_until_it_ends_or_is_taken_back(path: Path)
         assert journal.open_count == 1
         await journal.finish(finished(2))
         assert (journal.open_count, journal.oldest_open_s) == (0, 0.0)
+
+
+async def test_a_record_of_a_later_release_holds_up_no_other_and_is_there_for_it(path: Path) -> None:
+    later = finished(1).to_json().replace('"chat_completions"', '"images"')
+    file = JournalFile(path, max_bytes=1 << 20)
+    file.write([Put(finished(1).request_id, later, True), Put(finished(2).request_id, finished(2).to_json(), True)])
+    file.close()
+    async with Journal.opened(path, log=LOG) as journal:
+        assert await journal.finished(1) == [finished(2)]
+        await journal.forget([finished(2).request_id])
+        assert await journal.finished(1) == []
+        assert journal.set_aside_count == 1
+    with sqlite3.connect(path) as kept:
+        kept.execute("update journal set body = ?", (finished(1).to_json(),))  # as the later release reads it
+    kept.close()
+    async with Journal.opened(path, log=LOG) as journal:
+        assert await journal.finished(1) == [finished(1)]
+        assert journal.set_aside_count == 0
