@@ -40,6 +40,9 @@ def main(argv: Sequence[str], settings: Settings) -> int:
     args = parser.parse_args(argv)
     try:
         return asyncio.run(verify(settings, evidence(args.meters, args.journals, args.told)))
-    except (CapstanError, EvidenceError) as error:
-        sys.stderr.write(f"{getattr(error, 'message', '') or error}\n")
+    except CapstanError as error:
+        sys.stderr.write(f"The books cannot be read: {error}\n")
+        return 1
+    except EvidenceError as error:
+        sys.stderr.write(f"{error}\n")
         return 1
