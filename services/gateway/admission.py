@@ -1,8 +1,8 @@
 """The one way into paid work, and the one way out of it.
 
-In: the model exists and is allowed, limits are reserved while policy is asked, the journal knows. Out: the journal
-knows how it ended, the reservation is settled by what was used. Whatever ends the work (done, refused, failed, client
-gone) passes through the same exit exactly once.
+In: the model exists and is allowed, limits are reserved while policy is asked, the journal is told, and knows it before
+anything leaves. Out: the journal knows how it ended, the reservation is settled by what was used. Whatever ends the
+work (done, refused, failed, client gone) passes through the same exit exactly once.
 """
 
 from __future__ import annotations
@@ -69,6 +69,7 @@ class Grant:
     moderated: bool
     """False when an advisory policy was served without a verdict."""
     _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
+    _beginning: asyncio.Task[None]
     usage: Usage = field(default_factory=Usage)
     """What is known so far; estimated until the engine has counted."""
     late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
@@ -78,6 +79,8 @@ class Grant:
     checkpointed: int = 0
     """How many of those the journal was told of."""
     closed: bool = False
+    started: bool = False
+    """Set by whoever does the work: a replica may have heard of it."""
     broken: bool = False
     """A replica worked on it and failed."""
 
@@ -91,9 +94,27 @@ class Grant:
         """What the limits should know of it by now."""
         return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
 
+    async def begun(self) -> None:
+        """Return when the journal knows of it; nothing may leave before. The disk works while a replica does.
+
+        Raises `CapstanError` METERING_UNAVAILABLE.
+        """
+        if not await self.is_begun():
+            self._beginning.result()
+
+    async def is_begun(self) -> bool:
+        """Wait for the same; answer whether the journal knows of it."""
+        if not self._beginning.done():
+            await asyncio.wait([self._beginning])
+        return not self._beginning.cancelled() and self._beginning.exception() is None
+
     async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
-        """Record how the work ended; returns when that is durable. Only the first time has an effect."""
+        """Record how the work ended; returns when that is durable. Only the first time has an effect.
+
+        Raises `CapstanError` METERING_UNAVAILABLE when it was never recorded that it began.
+        """
         if not self.closed:
+            await self.begun()
             self.closed = True
             self.usage = usage
             await self._close(self, outcome, usage, estimated)
@@ -153,15 +174,13 @@ class Admission:
             service_tier=work.service_tier,
             price_version=quote.price.version if quote.price is not None else 0,
         )
-        try:
-            await self._journal.begin(record)
-        except BaseException:
-            self._settle(request_id, caller, 0)
-            raise
-        grant = Grant(request_id, caller, work, model, meters, record, quote, moderated, self._finish)
+        beginning = asyncio.get_running_loop().create_task(self._journal.begin(record), name=f"begin {request_id}")
+        grant = Grant(request_id, caller, work, model, meters, record, quote, moderated, self._finish, beginning)
         self._open[request_id] = grant
         self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
+            if self._journal.is_refusing:  # no replica works on what will most likely not be served
+                await grant.begun()
             yield grant
         except BaseException as error:
             self._leave(grant, error)
@@ -315,6 +334,9 @@ class Admission:
         task.add_done_callback(self._closing.discard)
 
     async def _close(self, grant: Grant, error: BaseException) -> None:
+        if not (await grant.is_begun() or grant.started):
+            self._settle(grant.request_id, grant.caller, 0)
+            return
         if isinstance(error, CapstanError) and error.reason in REFUSALS and not grant.touched:
             self._settle(grant.request_id, grant.caller, 0)
             try:

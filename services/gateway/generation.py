@@ -109,8 +109,10 @@ class Generator:
         begin = asyncio.get_running_loop().time()
         attempts = Attempts(self._parts, self._rules, grant, starts, terms, whole=whole)
         outcome: ReplicaOutcome = "ok"
+        grant.started = True
         try:
             first = await attempts.first()
+            await grant.begun()
             self._parts.metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
             generation = Generation(grant, attempts, first)
             grant.late_usage = generation.late_usage

@@ -2,7 +2,7 @@
 
     record = UsageRecord.begun(…)
     async with Journal.opened(path, log=log) as journal:
-        await journal.begin(record)                        # before the request goes to a replica
+        await journal.begin(record)                        # before anything of the answer goes to the client
         …
         await journal.finish(record.ended(Outcome.OK, …))  # before the last byte goes to the client
         await journal.void(record.request_id)              # instead, when nothing was dispatched after all
@@ -47,6 +47,8 @@ class Journal:
         self._finished = asyncio.Event()
         self.writable = True
         """False from a failed write to the next that succeeds."""
+        self.is_refusing = False
+        """True from a beginning that was refused, for whatever reason, to the next that is written."""
         self.recovered_count = 0
         """Requests that an earlier process began and did not finish."""
         self.commit_count = 0
@@ -104,6 +106,7 @@ class Journal:
             CapstanError: METERING_UNAVAILABLE: it is not recorded and must not be served.
         """
         if self._waiting_count >= self._max_waiting:
+            self.is_refusing = True
             raise refusal("too many requests wait for the disk")
         try:
             await self._change(Kind.BEGIN, record.request_id, record.to_json())
@@ -111,8 +114,13 @@ class Journal:
             # The disk may still do it, long after anybody served the request.
             self._submit(Kind.VOID, record.request_id, "")
             if isinstance(error, TimeoutError):
+                self.is_refusing = True
                 raise refusal("the disk does not answer") from None
             raise
+        except CapstanError:
+            self.is_refusing = True
+            raise
+        self.is_refusing = False
 
     def checkpoint(self, records: Sequence[UsageRecord]) -> None:
         """Note how far open requests got; durable soon, in one commit. What cannot be written is forgotten."""

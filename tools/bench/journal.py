@@ -2,8 +2,9 @@
 
 The same clients begin and finish requests in a journal on the disk and in one in memory (a tmpfs), in turns, so that
 the difference is what being durable costs; beside them a page is appended to a file and synced, which is what the disk
-costs. A request waits for its begin before its first token and for its finish before its last byte. Only the ratio of
-two figures of one run means much on a machine that others use.
+costs. A request's begin is written while its replica works on the first token, and delays it only where that takes less
+time; for its finish the last byte waits. Only the ratio of two figures of one run means much on a machine that others
+use.
 """
 
 from __future__ import annotations

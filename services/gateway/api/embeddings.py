@@ -40,6 +40,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
     """Place the work and do it, a second time elsewhere when the first replica fails."""
     excluded: list[str] = []
     caller = grant.caller
+    grant.started = True
     now = asyncio.get_running_loop().time
     desk.retries.note_request(begin := now())
     deadline = begin + min(desk.settings.request_timeout_s, terms.patience_s or desk.settings.request_timeout_s)

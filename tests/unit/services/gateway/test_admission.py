@@ -39,6 +39,14 @@ class Peers:
     settled: list[Settlement] = field(default_factory=list)
     finished: list[UsageRecord] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
+    disk: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set while the disk does not let the journal wait."""
+    full: bool = False
+    """The disk has no room for what begins."""
+    is_refusing: bool = False
+
+    def __post_init__(self) -> None:
+        self.disk.set()
 
     async def resolve(self, name: str, kind: str, request_id: str, organization_id: str) -> str:
         return name
@@ -80,7 +88,10 @@ class Peers:
             task.cancel("the client is gone")
         return ["violence"]
 
-    async def begin(self, record: UsageRecord) -> None: ...
+    async def begin(self, record: UsageRecord) -> None:
+        await self.disk.wait()
+        if self.full:
+            raise CapstanError(Reason.METERING_UNAVAILABLE, "the disk is full")
 
     async def finish(self, record: UsageRecord) -> None:
         self.finished.append(record)
@@ -195,3 +206,46 @@ async def test_a_request_is_settled_after_the_journal_knows_how_it_ended_also_wh
     async with admission(peers).admit(caller(), WORK, "req_1") as grant:
         await grant.finish(Outcome.OK, Usage(prompt_tokens=3))
     assert [(one.request_id, one.tokens) for one in peers.settled] == [("req_1", 3)]
+
+
+async def test_a_replica_works_while_the_disk_does_and_nothing_leaves_before_the_journal_knows() -> None:
+    peers = Peers()
+    peers.disk.clear()
+    async with admission(peers).admit(caller(), WORK, "req_1") as grant:
+        begun = asyncio.ensure_future(grant.begun())
+        finishing = asyncio.ensure_future(grant.finish(Outcome.OK, Usage(prompt_tokens=3)))
+        await asyncio.sleep(0.01)
+        assert (begun.done(), peers.finished) == (False, [])
+        peers.disk.set()
+        await asyncio.gather(begun, finishing)
+    assert [one.outcome for one in peers.finished] == [Outcome.OK]
+
+
+async def test_while_the_journal_refuses_no_work_is_begun_and_nothing_is_recorded() -> None:
+    peers = Peers()
+    peers.full = peers.is_refusing = True
+    admitting = admission(peers)
+    with pytest.raises(CapstanError, match="the disk is full"):
+        async with admitting.admit(caller(), WORK, "req_1"):
+            pytest.fail("it was let in")
+    await admitting.closed(5)
+    assert (peers.held, peers.finished, peers.voided) == (set(), [], [])
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_work_that_was_begun_when_the_journal_refused_is_free_and_on_record(started: bool) -> None:
+    """Or billing would take the engine's word for a request that nobody told of, and charge it."""
+    peers = Peers()
+    peers.full = True
+    admitting = admission(peers)
+
+    async def served() -> None:
+        async with admitting.admit(caller(), WORK, "req_1") as grant:
+            grant.started = started
+            await grant.begun()
+
+    with pytest.raises(CapstanError, match="the disk is full"):
+        await served()
+    await admitting.closed(5)
+    assert [one.outcome for one in peers.finished] == [Outcome.SERVER_ERROR] * started
+    assert [(one.request_id, one.tokens) for one in peers.settled] == [("req_1", 0)]
