@@ -38,8 +38,11 @@ class Missed:
         self._at: dict[str, float] = {}
 
     def note(self, request: Request, now: float, served: str | None = None) -> None:
-        """Note a request that `served` (None: nobody) has answered. Raises `CapstanError` as `Placements.models`."""
-        model = self._placements.models(request)[0]
+        """Note a request that `served` (None: nobody) has answered. Raises `CapstanError` as `Placements.models`.
+
+        One for an adapter asks for the model that is adapted.
+        """
+        model = self._placements.queue(request)
         if model != served:
             self._at[model] = now
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from services.router.adapters import Adapter
 from services.router.placement import Request
 from services.router.replicas import Kind
 from services.router.sleep import MISSED_S, Missed, Scale, count_asleep, count_awake, is_to_sleep, is_to_wake
@@ -103,3 +104,12 @@ def test_a_request_that_nobody_or_a_stand_in_served_is_demand_for_a_moment() -> 
         assert missed.lately("chat", asked.now + MISSED_S)
         assert not missed.lately("chat", asked.now + MISSED_S + 0.1)
         assert not missed.lately("small", asked.now)
+
+
+def test_a_request_for_an_adapter_is_demand_for_the_model_that_it_adapts() -> None:
+    adapted = Pool(1, adapters=(Adapter("ft:chat:poet", "/adapters/poet"),))
+    missed, request = Missed(adapted.placements), Request("req_1", "ft:chat:poet", Kind.GENERATE, 10)
+    missed.note(request, 100.0, served="chat")
+    assert not missed.lately("chat", 100.0)
+    missed.note(request, 100.0)
+    assert missed.lately("chat", 100.0)
