@@ -31,7 +31,8 @@ STEADY = {
     "ENGINE": "simulator",
     "MODEL_NAME": MODEL,
     "MAX_RUNNING": "16",
-    "MAX_WAITING": "16",
+    # Room for what two routers place at once, each of which learns of the other's only from the next report.
+    "MAX_WAITING": "32",
     "SIM_TOKENS_PER_S": "60",
     "SIM_TTFT_S": "0.02",
     "SIM_ANSWER_TOKENS": "100000",
