@@ -25,6 +25,9 @@ MODEL = "capstan-demo"
 ELASTIC = "capstan-elastic"
 IDLE_S = 60
 
+WHOLE = "CAPSTAN_TEST_KUBE" not in os.environ or "CAPSTAN_LONG_FAULTS" in os.environ
+"""False where a cluster is made for a run of all tests, which has no time for those that take minutes."""
+
 
 @dataclass
 class Times:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+
+import pytest
 
 from tests.cluster.cluster import (
     CLIENT,
@@ -13,6 +16,7 @@ from tests.cluster.cluster import (
     NAMESPACE,
     RELEASE,
     SIMULATED,
+    WHOLE,
     Cluster,
     with_elastic_model,
 )
@@ -154,8 +158,9 @@ def test_only_the_edges_of_the_star_can_be_walked(cluster: Cluster) -> None:
             (f"pod/{CLIENT}", f"{RELEASE}-postgres:5432"),
             (f"pod/{CLIENT}", f"{RELEASE}-gateway-admin:8900"),
         ]
-        for workload, address in forbidden:
-            assert not reaches(cluster, workload, address), f"{workload} reaches {address}"
+        with ThreadPoolExecutor(len(forbidden)) as walkers:  # each takes as long as its patience
+            reached = list(walkers.map(lambda edge: reaches(cluster, *edge), forbidden))
+        assert [edge for edge, got_there in zip(forbidden, reached, strict=True) if got_there] == []
         assert reaches(cluster, f"deploy/{RELEASE}-auth", f"{RELEASE}-postgres:5432")
         assert reaches(cluster, f"pod/{CLIENT}", f"{RELEASE}-gateway:80")
         assert reaches(cluster, gateway, "127.0.0.1:8900")
@@ -179,6 +184,7 @@ def test_no_pod_runs_as_root_or_writes_to_its_root_and_only_the_router_has_a_tok
             assert (user, has_token, writes) == ("65532", token, "False"), name
 
 
+@pytest.mark.skipif(not WHOLE, reason="with CAPSTAN_TEST_KUBE only when CAPSTAN_LONG_FAULTS=1")
 def test_a_rolling_restart_of_everything_breaks_no_stream(cluster: Cluster) -> None:
     with cluster.times.of("rolling restart of everything under streams") as said:
         with cluster.under_load(2) as results:
@@ -191,6 +197,7 @@ def test_a_rolling_restart_of_everything_breaks_no_stream(cluster: Cluster) -> N
     assert broken(results) == []
 
 
+@pytest.mark.skipif(not WHOLE, reason="with CAPSTAN_TEST_KUBE only when CAPSTAN_LONG_FAULTS=1")
 def test_pods_that_are_deleted_come_back_and_break_no_stream(cluster: Cluster) -> None:
     with cluster.times.of("a gateway and auth deleted under streams") as said:
         with cluster.under_load(2) as results:
@@ -276,6 +283,7 @@ def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:
     assert cluster.client("chat", MODEL)["text"]
 
 
+@pytest.mark.skipif(not WHOLE, reason="with CAPSTAN_TEST_KUBE only when CAPSTAN_LONG_FAULTS=1")
 def test_a_rollback_answers_as_before(cluster: Cluster) -> None:
     with cluster.times.of("helm rollback"):
         cluster.roll_back(1)

@@ -89,9 +89,15 @@ def test_sixteen_clients_that_race_for_a_cent_never_spend_more(suite: Suite, mod
         def race(_number: int) -> int:
             """Ask until it is refused; answers how often it was served."""
             together.wait(timeout=60)
-            for served in range(40):
-                if refused_for(ask(suite, key, body), "project_spend_limit_exceeded"):
+            served = 0
+            for _ in range(60):
+                answer = ask(suite, key, body)
+                if answer.status == 503:  # on a machine this busy it may not be told in time what is spent: closed
+                    assert answer.error["code"] == "budget_unavailable", answer
+                elif refused_for(answer, "project_spend_limit_exceeded"):
                     return served
+                else:
+                    served += 1
             raise AssertionError("nobody stopped it")
 
         with ThreadPoolExecutor(CLIENTS) as clients:

@@ -78,7 +78,8 @@ class TellingTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = super().handle_request(request)
-        if request.method == "POST" and response.status_code == 200 and request.url.path.endswith(METERED):
+        metered = request.method == "POST" and response.status_code == 200 and request.url.path.endswith(METERED)
+        if metered and "idempotent-replayed" not in response.headers:  # what is replayed is free
             assert isinstance(response.stream, httpx.SyncByteStream)
             response.stream = _Tapped(response.stream, response.headers["x-request-id"], self._told)
         return response

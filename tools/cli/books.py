@@ -75,8 +75,8 @@ def verify(
         Optional[Path],  # noqa: UP045  # typer
         typer.Option(
             "--told",
-            help="A file of what clients were told: a line of JSON for each completed request with request_id, "
-            "prompt_tokens, completion_tokens and, where it was told, cached_tokens.",
+            help="A file of what clients were told: a line of JSON for each completed request that was not replayed, "
+            "with request_id, prompt_tokens, completion_tokens and, where it was told, cached_tokens.",
             exists=True,
             dir_okay=False,
         ),

@@ -1,7 +1,7 @@
 """Whoever dies, every completed request is billed once, what was cut short is billed by what was made, nothing drifts.
 
-Rows B1, B3, B6, B9, G1, P1 and P2 of the fault matrix, in short; in full, with five seeds, where CAPSTAN_LONG_FAULTS is
-set. All draws are seeded, and each test ends with all invariants of the books.
+Rows B1, B3, B6, B9, B10, G1, P1 and P2 of the fault matrix, in short; in full, with five seeds, where
+CAPSTAN_LONG_FAULTS is set. All draws are seeded, and each test ends with all invariants of the books.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import resource
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
+from typing import Any
 
-import asyncpg
 import pytest
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
@@ -166,27 +167,71 @@ def test_events_that_come_three_times_more_in_any_order_change_nothing(metered: 
         f"select {EVENT_COLUMNS} from billing.usage_events where request_id = any($1)",
         [one.request_id for one in seen],
     )
-    again = [_event(row) for row in rows] * 3
+    again = [_event(dict(row)) for row in rows] * 3
     random.Random(seed).shuffle(again)
-
-    async def deliver() -> list[billing_pb2.Receipt]:
-        async with connect(metered.suite.stack.address("billing")) as channel:
-            stub = billing_pb2_grpc.BillingServiceStub(channel)
-            batches = [billing_pb2.IngestRequest(events=again[start : start + 7]) for start in range(0, len(again), 7)]
-            answers = await asyncio.gather(
-                *(call(stub.Ingest, batch, timeout_s=30, peer="billing") for batch in batches)
-            )
-            return [receipt for answer in answers for receipt in answer.receipts]
-
-    receipts = asyncio.run(deliver())
-    assert len(receipts) == 3 * len(rows) > 0
-    assert {receipt.status for receipt in receipts} == {billing_pb2.RECEIPT_STATUS_DUPLICATE}
+    statuses = delivered(metered, again)
+    assert len(statuses) == 3 * len(rows) > 0
+    assert set(statuses) == {billing_pb2.RECEIPT_STATUS_DUPLICATE}
     assert metered.suite.account(owner) == before
     metered.verify()
 
 
-def _event(row: asyncpg.Record) -> billing_pb2.UsageEvent:
-    fields = dict(row)
+def test_a_request_at_the_turn_of_a_month_is_billed_in_the_month_of_its_start(metered: Books) -> None:
+    """B10: of two that end in the same second of a month, one began in it and one a moment before."""
+    seen = asyncio.run(load(metered, 1.0, 2, SEEDS[0] + 500))
+    metered.settled(seen)
+    ids = [one.request_id for one in seen if one.completed]
+    (row,) = metered.suite.query(
+        f"select {EVENT_COLUMNS}, price_version from billing.usage_events where request_id = any($1) limit 1", ids
+    )
+    turn = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    ended = turn + timedelta(seconds=5)
+    starts = {f"{row['request_id']}-a": turn - timedelta(microseconds=1), f"{row['request_id']}-b": turn}
+    before = spending(metered)
+    events = [
+        _event(dict(row) | {"request_id": request_id, "start_time": start, "finish_time": ended})
+        for request_id, start in starts.items()
+    ]
+    assert delivered(metered, events) == [billing_pb2.RECEIPT_STATUS_RECORDED] * 2
+    amounts = metered.suite.query(
+        "select amount_nanousd from billing.usage_events where request_id = any($1)", [*starts, row["request_id"]]
+    )
+    amount = amounts[0]["amount_nanousd"]
+    assert {one["amount_nanousd"] for one in amounts} == {amount}
+    assert amount > 0
+    months = [f"{time:%Y-%m}" for time in starts.values()]
+    after = spending(metered)
+    assert {month: after[month] - before[month] for month in after} == dict.fromkeys(months, amount)
+    metered.verify()
+
+
+def spending(books: Books) -> Counter[str]:
+    """What is posted to the organisation by month."""
+    rows = books.suite.query(
+        "select period, amount_nanousd from billing.spending where organization_id = $1 and project_id = ''",
+        books.organization_id,
+    )
+    return Counter({row["period"]: row["amount_nanousd"] for row in rows})
+
+
+def delivered(books: Books, events: Sequence[billing_pb2.UsageEvent]) -> list[int]:
+    """Hand events to billing as a gateway does, some at a time; answer what became of each."""
+
+    async def deliver() -> list[int]:
+        async with connect(books.suite.stack.address("billing")) as channel:
+            stub = billing_pb2_grpc.BillingServiceStub(channel)
+            batches = [
+                billing_pb2.IngestRequest(events=events[start : start + 7]) for start in range(0, len(events), 7)
+            ]
+            answers = await asyncio.gather(
+                *(call(stub.Ingest, batch, timeout_s=30, peer="billing") for batch in batches)
+            )
+            return [receipt.status for answer in answers for receipt in answer.receipts]
+
+    return asyncio.run(deliver())
+
+
+def _event(fields: dict[str, Any]) -> billing_pb2.UsageEvent:
     usage = {
         name: fields.pop(name)
         for name in ("prompt_tokens", "cached_prompt_tokens", "completion_tokens", "reasoning_tokens")
