@@ -56,8 +56,8 @@ class Settings(ServiceSettings):
     """Sequences run at once at the most. Unset: 64 in the simulator, vLLM's choice (256) in vLLM."""
 
     max_waiting: int = 1024
-    """Sequences that may wait in the engine; more are refused as OVERLOADED. With several routers, not below so many times
-    what runs at once: each learns of the others' latest placements only from the next report."""
+    """Sequences that may wait in the engine; more are refused as OVERLOADED. With several routers, not below so many
+    times what runs at once: each learns of the others' latest placements only from the next report."""
 
     kv_cache_bytes: int | None = None
     """Memory for the KV cache. Unset: 256 MiB on CPU, and on GPU what `gpu_memory_share` leaves."""
