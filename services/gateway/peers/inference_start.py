@@ -77,12 +77,15 @@ def completion_starts(body: CompletionRequest) -> list[Start]:
 
 
 def may_continue(starts: Sequence[Start]) -> bool:
-    """Say whether another replica could go on with what one began: plain text, one choice, nothing beside it."""
+    """Say whether another replica could go on with what one began: plain text, one choice, nothing beside it.
+
+    With stop texts an engine holds back what may become one, so what was told can end inside of a token.
+    """
     if len(starts) != 1:
         return False
     start = starts[0]
     sampling = start.sampling
-    told = sampling.echo or sampling.HasField("top_logprobs") or start.HasField("format")
+    told = sampling.echo or sampling.HasField("top_logprobs") or start.HasField("format") or sampling.stop
     return not told and sampling.choice_count <= 1 and not start.chat.tools
 
 

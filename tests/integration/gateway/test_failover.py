@@ -151,10 +151,11 @@ async def test_when_the_others_fail_too_the_stream_ends_with_an_error(client: Cl
     [
         {"n": 2},
         {"logprobs": True},
+        {"stop": ["END"]},
         {"tools": [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]},
         {"response_format": {"type": "json_object"}, "messages": [{"role": "user", "content": "JSON please"}]},
     ],
-    ids=["choices", "log probabilities", "functions", "a format"],
+    ids=["choices", "log probabilities", "stop texts", "functions", "a format"],
 )
 async def test_what_cannot_be_taken_up_elsewhere_is_not(
     client: Client, scripted: Peers, more: dict[str, object]
