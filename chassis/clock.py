@@ -6,6 +6,8 @@ import asyncio
 import heapq
 import itertools
 import time
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Protocol
 
 
@@ -39,6 +41,20 @@ class SystemClock:
     async def sleep(self, seconds: float) -> None:
         """See `Clock`."""
         await asyncio.sleep(max(0.0, seconds))
+
+
+class OffsetClock(SystemClock):
+    """The machine's clock, wrong by the seconds that a file says at that moment; by none while there is no file."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+
+    def now(self) -> float:
+        """See `Clock`. Raises `ValueError` when the file holds no number."""
+        try:
+            return super().now() + float(self._file.read_text(encoding="ascii"))
+        except FileNotFoundError:
+            return super().now()
 
 
 class ManualClock:
@@ -77,6 +93,11 @@ class ManualClock:
                 future.set_result(None)
             await _settle()
         self._now = end
+
+
+def utc(clock: Clock) -> datetime:
+    """Answer what `clock` says as a time in UTC."""
+    return datetime.fromtimestamp(clock.now(), UTC)
 
 
 async def _settle() -> None:

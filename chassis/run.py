@@ -29,7 +29,7 @@ import uvloop
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from chassis import logs, metrics, ops, rpc_server
-from chassis.clock import Clock, SystemClock
+from chassis.clock import Clock
 from chassis.ids import Ids, RandomIds
 from chassis.kit import Draining, Kit
 from chassis.readiness import Readiness
@@ -84,7 +84,7 @@ async def serve(
     Raises `StoppedWhileStartingError`.
     """
     log = logging.getLogger(f"capstan.{name}")
-    clock = clock or SystemClock()
+    clock = clock or settings.clock()
     instance = os.environ.get("HOSTNAME_OVERRIDE") or f"{name}-{socket.gethostname()}-{os.getpid()}"
     registry, readiness, draining = metrics.new_registry(), Readiness(), Draining(stop.hurried)
     tracing = Tracing(name, instance, settings.otlp_endpoint, settings.trace_sample_ratio)

@@ -13,6 +13,8 @@ from typing import Literal, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from chassis.clock import Clock, OffsetClock, SystemClock
+
 S = TypeVar("S", bound="ServiceSettings")
 
 
@@ -71,9 +73,17 @@ class ServiceSettings(BaseSettings):
     """Seconds after which a gRPC client is asked to connect anew, so that it finds new replicas of this service; calls
     that run are not disturbed. Unset: never."""
 
+    clock_offset_file: Path | None = None
+    """File with seconds to add to the machine's clock, looked at whenever the time is asked for: to rehearse the turn
+    of a month, or what a wrong clock does. Durations are not affected. Unset, as it should be: the machine's clock."""
+
     parent_fd: int | None = None
     """File descriptor of a pipe: when its other end closes, the service stops. The local launcher uses it so that no
     process outlives it. Unset: not watched."""
+
+    def clock(self) -> Clock:
+        """Answer the clock to go by."""
+        return SystemClock() if self.clock_offset_file is None else OffsetClock(self.clock_offset_file)
 
     @field_validator("listen", "ops_listen")
     @classmethod

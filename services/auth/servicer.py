@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from capstan.auth.v1 import auth_pb2, auth_pb2_grpc
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError, failure
 from services.auth import fields, wire
 from services.auth.directory import Directory
@@ -46,7 +46,7 @@ class AuthServicer(auth_pb2_grpc.AuthServiceServicer):
         if not 1 <= len(digests) <= MOST_DIGESTS or any(len(digest) != DIGEST_BYTES for digest in digests):
             raise fields.invalid("key_digests", f"there must be 1 to {MOST_DIGESTS} of {DIGEST_BYTES} bytes")
         self._metrics.batch.observe(len(digests))
-        now = datetime.fromtimestamp(self._clock.now(), UTC)
+        now = utc(self._clock)
         verdicts = [_verdict(found, now) for found in await self._directory.find(digests)]
         for word, count in Counter(map(_word, verdicts)).items():
             self._metrics.authenticated.labels(word).inc(count)

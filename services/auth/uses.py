@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import datetime
 
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError
 from services.auth.store import Store
 
@@ -30,7 +30,7 @@ class Uses:
     def note(self, key_id: str) -> None:
         """Say that a key was used now."""
         if key_id in self._noted or len(self._noted) < MOST_KEYS:
-            self._noted[key_id] = datetime.fromtimestamp(self._clock.now(), UTC)
+            self._noted[key_id] = utc(self._clock)
 
     async def run(self) -> None:
         """Write for ever."""

@@ -8,9 +8,9 @@ import json
 import re
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from chassis import postgres
+from chassis.clock import utc
 from chassis.errors import CapstanError
 from chassis.ids import RandomIds
 from chassis.tenancy import Tenancy
@@ -106,7 +106,7 @@ def _run(args: argparse.Namespace, settings: Settings) -> int:
 async def _done(args: argparse.Namespace, settings: Settings) -> Standing:
     organization: str = args.organization
     async with postgres.pool(settings.database(), application_name="account billing", max_size=1) as pool:
-        store = BudgetStore(Tenancy(pool, "billing"), lambda: datetime.now(UTC))
+        store = BudgetStore(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
         (standing,) = await store.standings([(organization, "")])
         if args.action == "grant":
             if not args.amount:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from capstan.billing.v1 import billing_pb2_grpc, budgets_pb2_grpc, invoices_pb2_grpc, reports_pb2_grpc, witness_pb2_grpc
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError
 from chassis.kit import Kit
 from chassis.postgres import pool
@@ -36,7 +36,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     metrics = Metrics(kit.registry)
 
     def now() -> datetime:
-        return datetime.fromtimestamp(kit.clock.now(), UTC)
+        return utc(kit.clock)
 
     async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
         tenancy = Tenancy(connections, "billing")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from chassis import postgres
+from chassis.clock import utc
 from chassis.tenancy import Tenancy
 from services.billing import verify as books
 from services.billing.evidence import Evidence
@@ -36,7 +37,7 @@ async def reprocess(settings: Settings) -> int:
     """Try all parked events again, for example after their model got a price; 1 when some stay parked."""
     recorded = parked = 0
     async with postgres.pool(settings.database(), application_name="reprocess billing", max_size=1) as pool:
-        store = Store(Tenancy(pool, "billing"), lambda: datetime.now(UTC))
+        store = Store(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
         after = b""
         while letters := await store.parked(after, _REPROCESS_BATCH):
             receipts = await store.ingest([parked_delivery(payload) for _, payload in letters])
@@ -61,7 +62,7 @@ async def verify(settings: Settings, beside: Evidence | None = None) -> int:
         max_size=1,
         statement_timeout_s=_LONG_STATEMENT_S,
     ) as pool:
-        told_until = datetime.now(UTC) - timedelta(seconds=settings.recovery_grace_s)
+        told_until = utc(settings.clock()) - timedelta(seconds=settings.recovery_grace_s)
         findings = await books.check(Tenancy(pool, "billing"), told_until, beside or Evidence())
     _say(table(findings))
     return 1 if any(finding.holds is False for finding in findings) else 0

@@ -121,6 +121,16 @@ def _fault_of_counts(event: UsageEvent) -> str:
     return ""
 
 
+def by_our_clock(event: UsageEvent, ahead: timedelta) -> UsageEvent:
+    """Put times right that were read off a clock that is `ahead` of ours; of what is tolerated nothing is changed.
+
+    Raises `OverflowError` where that leads out of the calendar.
+    """
+    if abs(ahead) <= TOLERATED_SKEW:
+        return event
+    return dataclasses.replace(event, start_time=event.start_time - ahead, finish_time=event.finish_time - ahead)
+
+
 def with_believable_times(event: UsageEvent, received: datetime) -> UsageEvent:
     """Put times right that cannot be: a start in the future is `received`, an end before the start is the start.
 

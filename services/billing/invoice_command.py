@@ -6,9 +6,9 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from chassis import postgres
+from chassis.clock import utc
 from chassis.errors import CapstanError
 from chassis.ids import RandomIds
 from chassis.tenancy import Tenancy
@@ -42,7 +42,7 @@ async def statement(settings: Settings, organization_id: str, period: str, *, is
     text_of(organization_id, "organization_id")
     period_of(period)
     async with postgres.pool(settings.database(), application_name="invoice billing", max_size=1) as pool:
-        store = InvoiceStore(Tenancy(pool, "billing"), lambda: datetime.now(UTC))
+        store = InvoiceStore(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
         if issue:
             return await store.issue(RandomIds().new("inv_"), organization_id, period)
         return await store.preview(organization_id, period)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError, Reason, failure
 from services.billing import wire
 from services.billing.metrics import Metrics
@@ -25,7 +25,8 @@ class BillingServicer(billing_pb2_grpc.BillingServiceServicer):
         if not 1 <= len(request.events) <= MOST_EVENTS:
             raise CapstanError(Reason.INVALID_ARGUMENT, f"1 to {MOST_EVENTS} events, please", param="events")
         begin = self._clock.monotonic()
-        receipts = await self._store.ingest([wire.delivery(event) for event in request.events])
+        ahead = wire.lead(request, utc(self._clock))
+        receipts = await self._store.ingest([wire.delivery(event, ahead) for event in request.events])
         self._metrics.ingested(receipts, self._clock.monotonic() - begin)
         return billing_pb2.IngestResponse(receipts=map(_receipt, receipts))
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.billing.v1 import billing_pb2
-from services.billing.events import DEFAULT_TIER, Delivery, Endpoint, Outcome, UsageEvent, fault_of
+from services.billing.events import DEFAULT_TIER, Delivery, Endpoint, Outcome, UsageEvent, by_our_clock, fault_of
 from services.billing.pricing import Price
 from services.billing.store import Status
 from services.billing.witness import Testimony, recovered
@@ -37,13 +37,28 @@ STATUSES: dict[Status, billing_pb2.ReceiptStatus.ValueType] = {
 }
 
 
-def delivery(message: billing_pb2.UsageEvent) -> Delivery:
-    """Read one event, or say what is wrong with it; never raises, because a bad event must not fail its batch."""
+def lead(request: billing_pb2.IngestRequest, received: datetime) -> timedelta:
+    """Answer how far the sender's clock is ahead of the one that says `received`; nothing where it does not tell."""
+    if not request.HasField("sent_time"):
+        return timedelta()
+    try:
+        return read_time(request.sent_time) - received
+    except ValueError:
+        return timedelta()
+
+
+def delivery(message: billing_pb2.UsageEvent, ahead: timedelta = timedelta()) -> Delivery:
+    """Read one event, whose times are by a clock that is `ahead` of ours, or say what is wrong with it.
+
+    Never raises, because a bad event must not fail its batch.
+    """
     payload = message.SerializeToString(deterministic=True)
     event, fault = None, ""
     try:
-        event = _event(message)
+        event = by_our_clock(_event(message), ahead)
         fault = fault_of(event)
+    except OverflowError:
+        fault = "a time is out of range"
     except ValueError as error:
         fault = str(error)
     return Delivery(message.request_id, message.organization_id, payload, None if fault else event, fault)

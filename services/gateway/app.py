@@ -71,7 +71,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         authenticator = Authenticator(auth, kit.clock, kit.log, settings.auth_timeout_s)
         placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
-        biller = Biller(channel(settings.billing_address), settings.billing_timeout_s)
+        biller = Biller(channel(settings.billing_address), settings.billing_timeout_s, kit.clock)
         treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s)
         trust = Trust(settings.journal_path.with_suffix(".trust.json"))
         spending = Spending(treasury, kit.clock, trust, capped_completion_tokens=settings.capped_completion_tokens)

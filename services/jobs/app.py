@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from prometheus_client import Counter
 
 from capstan.jobs.v1 import jobs_pb2_grpc, stored_pb2_grpc
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError
 from chassis.kit import Kit
 from chassis.postgres import pool
@@ -31,7 +31,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
     async with pool(settings.database(), application_name=kit.instance, max_size=settings.pool_size) as connections:
 
         def now() -> datetime:
-            return datetime.fromtimestamp(kit.clock.now(), UTC)
+            return utc(kit.clock)
 
         tenancy = Tenancy(connections, "jobs")
         store = Store(tenancy, now)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.jobs.v1 import jobs_pb2, jobs_pb2_grpc
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError, Reason
 from services.jobs import files
 from services.jobs.files import File, Order, Purpose, Tenant
@@ -54,7 +54,7 @@ class JobsServicer(jobs_pb2_grpc.JobsServiceServicer):
             request.filename,
             known(PURPOSES, request.purpose, "purpose"),
             request.size_bytes,
-            datetime.fromtimestamp(self._clock.now(), UTC),
+            utc(self._clock),
             _time(request.expire_time) if request.HasField("expire_time") else None,
         )
         files.check_new(file)

@@ -174,7 +174,7 @@ class Suite:
         return subprocess.run(
             [sys.executable, "-m", "tools.cli", *command],
             cwd=ROOT,
-            env=dict(os.environ) | {"PYTHONPATH": import_path(), "CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s)},
+            env=self._environment() | {"CAPSTAN_BILLING_RECOVERY_GRACE_S": str(grace_s)},
             capture_output=True,
             text=True,
             timeout=5 * PATIENCE_S,  # three processes one after the other, and this machine may have much else to do
@@ -187,7 +187,7 @@ class Suite:
         done = subprocess.run(
             [sys.executable, "-m", "tools.cli", "billing", *arguments, *place],
             cwd=ROOT,
-            env=dict(os.environ) | {"PYTHONPATH": import_path()},
+            env=self._environment(),
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,
@@ -209,6 +209,10 @@ class Suite:
         assert last.returncode == 0, last.stdout + last.stderr
         assert not UNSEEN.search(last.stdout), last.stdout + last.stderr
         return last.stdout
+
+    def _environment(self) -> dict[str, str]:
+        """What commands are to be run with, to be set like the services."""
+        return dict(os.environ) | self.stack.plan.environment | {"PYTHONPATH": import_path()}
 
     def _dsn(self) -> str:
         return Layout(self.stack.plan, self.stack.folder).postgres.dsn()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 METERED = ("/chat/completions", "/completions", "/embeddings", "/responses")
+
+
+def says_what_was_used(method: str, path: str, status: int, headers: Mapping[str, str]) -> bool:
+    """Answer whether an answer's `usage` is that of an event: what is replayed is free."""
+    return method == "POST" and status == 200 and path.endswith(METERED) and "idempotent-replayed" not in headers
 
 
 class Told:
@@ -78,8 +83,7 @@ class TellingTransport(httpx.HTTPTransport):
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         response = super().handle_request(request)
-        metered = request.method == "POST" and response.status_code == 200 and request.url.path.endswith(METERED)
-        if metered and "idempotent-replayed" not in response.headers:  # what is replayed is free
+        if says_what_was_used(request.method, request.url.path, response.status_code, response.headers):
             assert isinstance(response.stream, httpx.SyncByteStream)
             response.stream = _Tapped(response.stream, response.headers["x-request-id"], self._told)
         return response

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import asyncpg
 
-from chassis.clock import Clock
+from chassis.clock import Clock, utc
 from chassis.errors import CapstanError, Reason
 from chassis.ids import Ids
 from chassis.postgres import Connection
@@ -56,7 +56,7 @@ class Call:
     @property
     def now(self) -> datetime:
         """The time by the service's clock, as that is what keys and invites end by."""
-        return datetime.fromtimestamp(self.clock.now(), UTC)
+        return utc(self.clock)
 
     async def rows(self, statement: str, *arguments: object) -> list[asyncpg.Record]:
         """Answer rows."""

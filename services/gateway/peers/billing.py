@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
 from capstan.usage.v1 import usage_pb2
+from chassis.clock import Clock
 from services.gateway.peers.calls import call
 from services.gateway.shipper import Receipt
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
@@ -33,9 +34,10 @@ _OUTCOMES: dict[Outcome, billing_pb2.Outcome.ValueType] = {
 class Biller:
     """The gateway's view of billing."""
 
-    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float, clock: Clock) -> None:
         self._stub = billing_pb2_grpc.BillingServiceStub(channel)
         self._timeout_s = timeout_s
+        self._clock = clock
 
     async def ingest(self, records: Sequence[UsageRecord]) -> list[Receipt]:
         """Deliver records and answer a receipt for each that billing has committed: recorded, known before, or parked.
@@ -44,7 +46,9 @@ class Biller:
         """
         answer: billing_pb2.IngestResponse = await call(
             self._stub.Ingest,
-            billing_pb2.IngestRequest(events=[_event(record) for record in records]),
+            billing_pb2.IngestRequest(
+                events=[_event(record) for record in records], sent_time=_timestamp(self._clock.now())
+            ),
             timeout_s=self._timeout_s,
             peer="billing",
         )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from google.protobuf.message import Message
 
-from capstan.billing.v1 import budgets_pb2, budgets_pb2_grpc
+from capstan.billing.v1 import budgets_pb2, budgets_pb2_grpc, invoices_pb2, invoices_pb2_grpc
 from chassis.rpc_client import call, connect
 from tests.contract.suite import Suite, until
 from tests.faults.billing.driver import Driver, Seen
@@ -88,11 +91,27 @@ class Books:
 
     def budgets(self, name: str, **fields: Any) -> Any:
         """Call BudgetService."""
+        return self._ask(budgets_pb2_grpc.BudgetServiceStub, name, getattr(budgets_pb2, f"{name}Request")(**fields))
 
+    def issued(self, period: str) -> invoices_pb2.Invoice:
+        """Issue the organisation's statement of a month."""
+        request = invoices_pb2.IssueInvoiceRequest(organization_id=self.organization_id, period_id=period)
+        answer: invoices_pb2.IssueInvoiceResponse = self._ask(
+            invoices_pb2_grpc.InvoiceServiceStub, "IssueInvoice", request
+        )
+        return answer.invoice
+
+    def spending(self) -> Counter[str]:
+        """What is posted to the organisation by month."""
+        rows = self.suite.query(
+            "select period, amount_nanousd from billing.spending where organization_id = $1 and project_id = ''",
+            self.organization_id,
+        )
+        return Counter({row["period"]: row["amount_nanousd"] for row in rows})
+
+    def _ask(self, stub: Callable[[grpc.aio.Channel], Any], name: str, request: Message) -> Any:
         async def ask() -> Any:
             async with connect(self.suite.stack.address("billing")) as channel:
-                stub = budgets_pb2_grpc.BudgetServiceStub(channel)
-                request = getattr(budgets_pb2, f"{name}Request")(**fields)
-                return await call(getattr(stub, name), request, timeout_s=10, peer="billing")
+                return await call(getattr(stub(channel), name), request, timeout_s=10, peer="billing")
 
         return asyncio.run(ask())

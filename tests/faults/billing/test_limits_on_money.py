@@ -1,18 +1,24 @@
-"""A cap is a cap: whoever races on it, and whatever was lost meanwhile. Rows R3 and G1 of the fault matrix."""
+"""A cap is a cap: whoever races on it, and whatever was lost meanwhile. Rows R3, B4 and G1 of the fault matrix."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections import Counter
+from datetime import UTC, datetime
 from signal import SIGKILL
 
 import pytest
 
+from capstan.ratelimit.v1 import ratelimit_pb2
+from chassis.ids import RandomIds
+from chassis.rpc_client import connect
 from services.billing.budgets import MOST_NANOUSD
 from tests.contract.suite import until
 from tests.faults.billing.conftest import GRACE_S, LONG, SEEDS, TOKENS_PER_S, Books
 from tests.faults.billing.driver import Seen
+from tests.integration.ratelimit.client import Client
 from tools.local.state import Phase
 
 SPENT = {"organization_spend_limit_exceeded", "credit_balance_exhausted"}
@@ -118,6 +124,55 @@ def test_a_cap_holds_across_the_loss_of_valkey(metered: Books, seed: int) -> Non
     assert kinds <= REFUSALS
     shipped(metered, seen)
     assert posted(metered) <= cap
+    metered.settled(seen)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_settlements_that_overtake_their_reservations_and_come_twice_leave_nothing_held(
+    metered: Books, seed: int
+) -> None:
+    """B4: of requests each of which would hold half of what is left, and then one that needs it all."""
+    seen = asyncio.run(race(metered, 1, 1))
+    shipped(metered, seen)
+    cap = capped(metered, 40)
+    organization, drawn = metered.organization_id, random.Random(seed)
+
+    def left() -> int:
+        return cap - posted(metered)
+
+    def charge(cost: int) -> ratelimit_pb2.Charge:
+        made = ratelimit_pb2.Charge(
+            dimension=ratelimit_pb2.DIMENSION_MONEY, subject_id=organization, limit=cap, cost=cost
+        )
+        made.budget.period_id, made.budget.kind = f"{datetime.now(UTC):%Y-%m}", "organization"
+        return made
+
+    async def played(client: Client, request_id: str, held: ratelimit_pb2.Charge) -> list[str]:
+        steps = drawn.sample(["reserve", "settle", "settle", "reserve"], 4)
+        for step in steps:
+            if step == "settle":
+                await client.settle(organization, request_id, 0)
+            else:
+                await client.reserve(organization, held, request_id=request_id)
+        return steps
+
+    async def play(held: ratelimit_pb2.Charge) -> list[list[str]]:
+        async with connect(metered.suite.stack.address("ratelimit")) as channel:
+            ids = [f"req_overtaken_{seed}_{number}" for number in range(40)]
+            return await asyncio.gather(*(played(Client(channel), one, held) for one in ids))
+
+    async def fits(whole: ratelimit_pb2.Charge) -> bool:
+        async with connect(metered.suite.stack.address("ratelimit")) as channel:
+            client, name = Client(channel), RandomIds().new("req_whole_")
+            granted = not (await client.reserve(organization, whole, request_id=name)).HasField("refusal")
+            await client.settle(organization, name, 0)
+            return granted
+
+    orders = asyncio.run(play(charge(left() // 2)))
+    assert sum(steps[0] == "settle" for steps in orders) > 5
+    until(lambda: asyncio.run(fits(charge(left()))))  # once billing has heard of what showed that the cap is in force
+    seen += asyncio.run(race(metered, 1, 2))
+    assert {one.status for one in seen} == {200}
     metered.settled(seen)
 
 

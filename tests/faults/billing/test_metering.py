@@ -16,7 +16,6 @@ import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
@@ -174,44 +173,6 @@ def test_events_that_come_three_times_more_in_any_order_change_nothing(metered: 
     assert set(statuses) == {billing_pb2.RECEIPT_STATUS_DUPLICATE}
     assert metered.suite.account(owner) == before
     metered.verify()
-
-
-def test_a_request_at_the_turn_of_a_month_is_billed_in_the_month_of_its_start(metered: Books) -> None:
-    """B10: of two that end in the same second of a month, one began in it and one a moment before."""
-    seen = asyncio.run(load(metered, 1.0, 2, SEEDS[0] + 500))
-    metered.settled(seen)
-    ids = [one.request_id for one in seen if one.completed]
-    (row,) = metered.suite.query(
-        f"select {EVENT_COLUMNS}, price_version from billing.usage_events where request_id = any($1) limit 1", ids
-    )
-    turn = datetime.now(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    ended = turn + timedelta(seconds=5)
-    starts = {f"{row['request_id']}-a": turn - timedelta(microseconds=1), f"{row['request_id']}-b": turn}
-    before = spending(metered)
-    events = [
-        _event(dict(row) | {"request_id": request_id, "start_time": start, "finish_time": ended})
-        for request_id, start in starts.items()
-    ]
-    assert delivered(metered, events) == [billing_pb2.RECEIPT_STATUS_RECORDED] * 2
-    amounts = metered.suite.query(
-        "select amount_nanousd from billing.usage_events where request_id = any($1)", [*starts, row["request_id"]]
-    )
-    amount = amounts[0]["amount_nanousd"]
-    assert {one["amount_nanousd"] for one in amounts} == {amount}
-    assert amount > 0
-    months = [f"{time:%Y-%m}" for time in starts.values()]
-    after = spending(metered)
-    assert {month: after[month] - before[month] for month in after} == dict.fromkeys(months, amount)
-    metered.verify()
-
-
-def spending(books: Books) -> Counter[str]:
-    """What is posted to the organisation by month."""
-    rows = books.suite.query(
-        "select period, amount_nanousd from billing.spending where organization_id = $1 and project_id = ''",
-        books.organization_id,
-    )
-    return Counter({row["period"]: row["amount_nanousd"] for row in rows})
 
 
 def delivered(books: Books, events: Sequence[billing_pb2.UsageEvent]) -> list[int]:

@@ -325,12 +325,15 @@ class Billing(billing_pb2_grpc.BillingServiceServicer):
     """Keeps events by request id."""
 
     events: dict[str, billing_pb2.UsageEvent] = field(default_factory=dict)
+    contradictions: list[billing_pb2.UsageEvent] = field(default_factory=list)
+    """Events of requests that were told otherwise before."""
 
     async def Ingest(self, request, context):
         receipts = []
         for event in request.events:
             known = event.request_id in self.events
-            self.events.setdefault(event.request_id, event)
+            if self.events.setdefault(event.request_id, event) != event:
+                self.contradictions.append(event)
             status = billing_pb2.RECEIPT_STATUS_DUPLICATE if known else billing_pb2.RECEIPT_STATUS_RECORDED
             receipts.append(billing_pb2.Receipt(request_id=event.request_id, status=status))
         return billing_pb2.IngestResponse(receipts=receipts)

@@ -20,9 +20,10 @@ async def test_who_waits_for_an_answer_is_told_that_the_gateway_stops(scripted: 
     scripted.inference.after = "hang"
     async with running("gateway", build, settings(scripted, grace_s=1.0 if signals == 1 else 60.0)) as service:
         client = Client(scripted.folder / "http.sock", KEY)
-        streamed = asyncio.create_task(client.post(CHAT, ASK | {"stream": True}))
+        heard = bytearray()
+        streamed = asyncio.create_task(client.post(CHAT, ASK | {"stream": True}, heard=heard))
         whole = asyncio.create_task(client.post(CHAT, ASK))
-        await eventually(lambda: len(scripted.inference.started) == 2)
+        await eventually(lambda: len(scripted.inference.started) == 2 and b"Hello" in heard)
         for _ in range(signals):
             service.stop.ask()
         events = (await streamed).body.decode().strip().split("\n\n")

@@ -75,7 +75,7 @@ async def billing(settings: Settings, folder: Path) -> AsyncIterator[None]:
 @asynccontextmanager
 async def shipping(journal: Journal, folder: Path) -> AsyncIterator[Shipper]:
     async with connect(f"unix:{folder / 'billing.sock'}") as channel:
-        biller = Biller(channel, timeout_s=5)
+        biller = Biller(channel, timeout_s=5, clock=ManualClock(START + 10_000))
         yield Shipper(journal, biller.ingest, clock=ManualClock(), jitter=lambda: 0.0, log=LOG)
 
 

@@ -1,8 +1,12 @@
-"""The manual clock: nothing moves until it is advanced, and then in order."""
+"""The manual clock moves only when it is advanced, and then in order; one with an offset is as wrong as it is told."""
 
 import asyncio
+from datetime import UTC, datetime
+from pathlib import Path
 
-from chassis.clock import ManualClock, SystemClock
+import pytest
+
+from chassis.clock import ManualClock, OffsetClock, SystemClock, utc
 
 
 async def test_a_sleeper_wakes_when_the_clock_passes_its_end_and_not_before() -> None:
@@ -56,3 +60,17 @@ async def test_a_cancelled_sleeper_does_not_stop_the_clock() -> None:
 
 async def test_the_system_clock_takes_a_negative_sleep_for_none() -> None:
     await SystemClock().sleep(-1)
+
+
+def test_a_clock_with_an_offset_is_wrong_by_what_its_file_says_now(tmp_path: Path) -> None:
+    file = tmp_path / "offset"
+    clock, right = OffsetClock(file), SystemClock()
+    assert clock.now() == pytest.approx(right.now(), abs=60)
+    for offset in (600.0, -86_400.0):
+        file.write_text(f"{offset}\n")
+        assert clock.now() - right.now() == pytest.approx(offset, abs=60)
+    assert clock.monotonic() == pytest.approx(right.monotonic(), abs=60)
+
+
+def test_a_time_is_told_in_utc() -> None:
+    assert utc(ManualClock(0.5)) == datetime(1970, 1, 1, 0, 0, 0, 500_000, UTC)

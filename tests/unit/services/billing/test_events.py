@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from hypothesis import given
 
-from services.billing.events import MOST_TOKENS, UsageEvent, fault_of, with_believable_times
+from services.billing.events import MOST_TOKENS, UsageEvent, by_our_clock, fault_of, with_believable_times
 from tests.unit.services.billing.events import NOON, event, events
 
 
@@ -51,3 +51,15 @@ def test_an_event_that_was_kept_long_is_believed() -> None:
 def test_nothing_ends_before_it_began() -> None:
     jumped = event(start_time=NOON, finish_time=NOON - timedelta(hours=1))
     assert with_believable_times(jumped, received=NOON).finish_time == NOON
+
+
+@pytest.mark.parametrize("ahead", [timedelta(minutes=10), timedelta(minutes=-10)])
+def test_times_of_a_wrong_clock_are_put_right_by_its_difference(ahead: timedelta) -> None:
+    told = event(start_time=NOON + ahead, finish_time=NOON + ahead + timedelta(seconds=3))
+    right = by_our_clock(told, ahead)
+    assert (right.start_time, right.finish_time) == (NOON, NOON + timedelta(seconds=3))
+
+
+def test_a_clock_that_is_a_little_wrong_is_believed() -> None:
+    told = event(start_time=NOON, finish_time=NOON)
+    assert by_our_clock(told, timedelta(seconds=-60)) is told

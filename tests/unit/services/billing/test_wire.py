@@ -1,6 +1,6 @@
 """Every value of the wire has its place in the domain, and nothing on the wire can make reading it raise."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -110,3 +110,18 @@ def test_reading_never_raises(event: billing_pb2.UsageEvent) -> None:
     assert bool(delivery.fault) == (delivery.event is None)
     if delivery.event is not None:
         assert fault_of(delivery.event) == ""
+
+
+def test_how_far_a_sender_is_ahead_is_read_off_what_its_clock_says() -> None:
+    now = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    request = billing_pb2.IngestRequest(events=[message()])
+    assert wire.lead(request, now) == timedelta()  # an earlier release does not tell
+    request.sent_time.FromDatetime(now - timedelta(minutes=10))
+    assert wire.lead(request, now) == timedelta(minutes=-10)
+    request.sent_time.seconds = 2**62
+    assert wire.lead(request, now) == timedelta()
+
+
+def test_a_lead_out_of_the_calendar_is_a_fault_of_the_event() -> None:
+    delivery = wire.delivery(message(), ahead=timedelta(days=999_999))
+    assert (delivery.event, delivery.fault) == (None, "a time is out of range")

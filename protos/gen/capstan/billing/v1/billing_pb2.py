@@ -27,7 +27,7 @@ from capstan.usage.v1 import usage_pb2 as capstan_dot_usage_dot_v1_dot_usage__pb
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n capstan/billing/v1/billing.proto\x12\x12\x63\x61pstan.billing.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1c\x63\x61pstan/usage/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"?\n\rIngestRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.capstan.billing.v1.UsageEvent\"\xbf\x03\n\nUsageEvent\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12.\n\x08\x65ndpoint\x18\x07 \x01(\x0e\x32\x1c.capstan.billing.v1.Endpoint\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05usage\x18\n \x01(\x0b\x32\x1c.capstan.usage.v1.TokenUsage\x12,\n\x07outcome\x18\x0b \x01(\x0e\x32\x1b.capstan.billing.v1.Outcome\x12\x17\n\x0fusage_estimated\x18\x0c \x01(\x08\x12\r\n\x05\x62\x61tch\x18\r \x01(\x08\x12\x14\n\x0cservice_tier\x18\x0e \x01(\t\x12\x15\n\rprice_version\x18\x0f \x01(\x03\"?\n\x0eIngestResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.capstan.billing.v1.Receipt\"\x95\x01\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32!.capstan.billing.v1.ReceiptStatus\x12\x16\n\x0e\x61mount_nanousd\x18\x03 \x01(\x03\x12+\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1a.capstan.errors.v1.Failure\",\n\x11GetAccountRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"\x8d\x01\n\x12GetAccountResponse\x12\x1a\n\x12receivable_nanousd\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x03\x12\x14\n\x0cparked_count\x18\x05 \x01(\x03\"\x13\n\x11ListPricesRequest\"?\n\x12ListPricesResponse\x12)\n\x06prices\x18\x01 \x03(\x0b\x32\x19.capstan.billing.v1.Price\"\xbc\x02\n\x05Price\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rinput_picousd\x18\x04 \x01(\x03\x12\x1c\n\x14\x63\x61\x63hed_input_picousd\x18\x05 \x01(\x03\x12\x16\n\x0eoutput_picousd\x18\x06 \x01(\x03\x12\x16\n\x0e\x62\x61tch_permille\x18\x07 \x01(\x03\x12\x44\n\x0etier_permilles\x18\x08 \x03(\x0b\x32,.capstan.billing.v1.Price.TierPermillesEntry\x1a\x34\n\x12TierPermillesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xa8\x01\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45NDPOINT_CHAT_COMPLETIONS\x10\x01\x12\x18\n\x14\x45NDPOINT_COMPLETIONS\x10\x02\x12\x17\n\x13\x45NDPOINT_EMBEDDINGS\x10\x03\x12\x16\n\x12\x45NDPOINT_RESPONSES\x10\x04\x12\x18\n\x14\x45NDPOINT_MODERATIONS\x10\x05*\xaf\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0e\n\nOUTCOME_OK\x10\x01\x12\x19\n\x15OUTCOME_CLIENT_CLOSED\x10\x02\x12\x15\n\x11OUTCOME_TRUNCATED\x10\x03\x12\x18\n\x14OUTCOME_ENGINE_ERROR\x10\x04\x12\x18\n\x14OUTCOME_SERVER_ERROR\x10\x05\x12\x15\n\x11OUTCOME_RECOVERED\x10\x06*\x85\x01\n\rReceiptStatus\x12\x1e\n\x1aRECEIPT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECEIPT_STATUS_RECORDED\x10\x01\x12\x1c\n\x18RECEIPT_STATUS_DUPLICATE\x10\x02\x12\x19\n\x15RECEIPT_STATUS_PARKED\x10\x03\x32\x9b\x02\n\x0e\x42illingService\x12O\n\x06Ingest\x12!.capstan.billing.v1.IngestRequest\x1a\".capstan.billing.v1.IngestResponse\x12[\n\nGetAccount\x12%.capstan.billing.v1.GetAccountRequest\x1a&.capstan.billing.v1.GetAccountResponse\x12[\n\nListPrices\x12%.capstan.billing.v1.ListPricesRequest\x1a&.capstan.billing.v1.ListPricesResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n capstan/billing/v1/billing.proto\x12\x12\x63\x61pstan.billing.v1\x1a\x1e\x63\x61pstan/errors/v1/errors.proto\x1a\x1c\x63\x61pstan/usage/v1/usage.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"n\n\rIngestRequest\x12.\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x1e.capstan.billing.v1.UsageEvent\x12-\n\tsent_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xbf\x03\n\nUsageEvent\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x17\n\x0forganization_id\x18\x02 \x01(\t\x12\x12\n\nproject_id\x18\x03 \x01(\t\x12\x0e\n\x06key_id\x18\x04 \x01(\t\x12\x10\n\x08owner_id\x18\x05 \x01(\t\x12\r\n\x05model\x18\x06 \x01(\t\x12.\n\x08\x65ndpoint\x18\x07 \x01(\x0e\x32\x1c.capstan.billing.v1.Endpoint\x12.\n\nstart_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x66inish_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05usage\x18\n \x01(\x0b\x32\x1c.capstan.usage.v1.TokenUsage\x12,\n\x07outcome\x18\x0b \x01(\x0e\x32\x1b.capstan.billing.v1.Outcome\x12\x17\n\x0fusage_estimated\x18\x0c \x01(\x08\x12\r\n\x05\x62\x61tch\x18\r \x01(\x08\x12\x14\n\x0cservice_tier\x18\x0e \x01(\t\x12\x15\n\rprice_version\x18\x0f \x01(\x03\"?\n\x0eIngestResponse\x12-\n\x08receipts\x18\x01 \x03(\x0b\x32\x1b.capstan.billing.v1.Receipt\"\x95\x01\n\x07Receipt\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x31\n\x06status\x18\x02 \x01(\x0e\x32!.capstan.billing.v1.ReceiptStatus\x12\x16\n\x0e\x61mount_nanousd\x18\x03 \x01(\x03\x12+\n\x07\x66\x61ilure\x18\x04 \x01(\x0b\x32\x1a.capstan.errors.v1.Failure\",\n\x11GetAccountRequest\x12\x17\n\x0forganization_id\x18\x01 \x01(\t\"\x8d\x01\n\x12GetAccountResponse\x12\x1a\n\x12receivable_nanousd\x18\x01 \x01(\x03\x12\x13\n\x0b\x65vent_count\x18\x02 \x01(\x03\x12\x15\n\rprompt_tokens\x18\x03 \x01(\x03\x12\x19\n\x11\x63ompletion_tokens\x18\x04 \x01(\x03\x12\x14\n\x0cparked_count\x18\x05 \x01(\x03\"\x13\n\x11ListPricesRequest\"?\n\x12ListPricesResponse\x12)\n\x06prices\x18\x01 \x03(\x0b\x32\x19.capstan.billing.v1.Price\"\xbc\x02\n\x05Price\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rinput_picousd\x18\x04 \x01(\x03\x12\x1c\n\x14\x63\x61\x63hed_input_picousd\x18\x05 \x01(\x03\x12\x16\n\x0eoutput_picousd\x18\x06 \x01(\x03\x12\x16\n\x0e\x62\x61tch_permille\x18\x07 \x01(\x03\x12\x44\n\x0etier_permilles\x18\x08 \x03(\x0b\x32,.capstan.billing.v1.Price.TierPermillesEntry\x1a\x34\n\x12TierPermillesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01*\xa8\x01\n\x08\x45ndpoint\x12\x18\n\x14\x45NDPOINT_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45NDPOINT_CHAT_COMPLETIONS\x10\x01\x12\x18\n\x14\x45NDPOINT_COMPLETIONS\x10\x02\x12\x17\n\x13\x45NDPOINT_EMBEDDINGS\x10\x03\x12\x16\n\x12\x45NDPOINT_RESPONSES\x10\x04\x12\x18\n\x14\x45NDPOINT_MODERATIONS\x10\x05*\xaf\x01\n\x07Outcome\x12\x17\n\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x0e\n\nOUTCOME_OK\x10\x01\x12\x19\n\x15OUTCOME_CLIENT_CLOSED\x10\x02\x12\x15\n\x11OUTCOME_TRUNCATED\x10\x03\x12\x18\n\x14OUTCOME_ENGINE_ERROR\x10\x04\x12\x18\n\x14OUTCOME_SERVER_ERROR\x10\x05\x12\x15\n\x11OUTCOME_RECOVERED\x10\x06*\x85\x01\n\rReceiptStatus\x12\x1e\n\x1aRECEIPT_STATUS_UNSPECIFIED\x10\x00\x12\x1b\n\x17RECEIPT_STATUS_RECORDED\x10\x01\x12\x1c\n\x18RECEIPT_STATUS_DUPLICATE\x10\x02\x12\x19\n\x15RECEIPT_STATUS_PARKED\x10\x03\x32\x9b\x02\n\x0e\x42illingService\x12O\n\x06Ingest\x12!.capstan.billing.v1.IngestRequest\x1a\".capstan.billing.v1.IngestResponse\x12[\n\nGetAccount\x12%.capstan.billing.v1.GetAccountRequest\x1a&.capstan.billing.v1.GetAccountResponse\x12[\n\nListPrices\x12%.capstan.billing.v1.ListPricesRequest\x1a&.capstan.billing.v1.ListPricesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,32 +36,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICE_TIERPERMILLESENTRY']._loaded_options = None
   _globals['_PRICE_TIERPERMILLESENTRY']._serialized_options = b'8\001'
-  _globals['_ENDPOINT']._serialized_start=1479
-  _globals['_ENDPOINT']._serialized_end=1647
-  _globals['_OUTCOME']._serialized_start=1650
-  _globals['_OUTCOME']._serialized_end=1825
-  _globals['_RECEIPTSTATUS']._serialized_start=1828
-  _globals['_RECEIPTSTATUS']._serialized_end=1961
+  _globals['_ENDPOINT']._serialized_start=1526
+  _globals['_ENDPOINT']._serialized_end=1694
+  _globals['_OUTCOME']._serialized_start=1697
+  _globals['_OUTCOME']._serialized_end=1872
+  _globals['_RECEIPTSTATUS']._serialized_start=1875
+  _globals['_RECEIPTSTATUS']._serialized_end=2008
   _globals['_INGESTREQUEST']._serialized_start=151
-  _globals['_INGESTREQUEST']._serialized_end=214
-  _globals['_USAGEEVENT']._serialized_start=217
-  _globals['_USAGEEVENT']._serialized_end=664
-  _globals['_INGESTRESPONSE']._serialized_start=666
-  _globals['_INGESTRESPONSE']._serialized_end=729
-  _globals['_RECEIPT']._serialized_start=732
-  _globals['_RECEIPT']._serialized_end=881
-  _globals['_GETACCOUNTREQUEST']._serialized_start=883
-  _globals['_GETACCOUNTREQUEST']._serialized_end=927
-  _globals['_GETACCOUNTRESPONSE']._serialized_start=930
-  _globals['_GETACCOUNTRESPONSE']._serialized_end=1071
-  _globals['_LISTPRICESREQUEST']._serialized_start=1073
-  _globals['_LISTPRICESREQUEST']._serialized_end=1092
-  _globals['_LISTPRICESRESPONSE']._serialized_start=1094
-  _globals['_LISTPRICESRESPONSE']._serialized_end=1157
-  _globals['_PRICE']._serialized_start=1160
-  _globals['_PRICE']._serialized_end=1476
-  _globals['_PRICE_TIERPERMILLESENTRY']._serialized_start=1424
-  _globals['_PRICE_TIERPERMILLESENTRY']._serialized_end=1476
-  _globals['_BILLINGSERVICE']._serialized_start=1964
-  _globals['_BILLINGSERVICE']._serialized_end=2247
+  _globals['_INGESTREQUEST']._serialized_end=261
+  _globals['_USAGEEVENT']._serialized_start=264
+  _globals['_USAGEEVENT']._serialized_end=711
+  _globals['_INGESTRESPONSE']._serialized_start=713
+  _globals['_INGESTRESPONSE']._serialized_end=776
+  _globals['_RECEIPT']._serialized_start=779
+  _globals['_RECEIPT']._serialized_end=928
+  _globals['_GETACCOUNTREQUEST']._serialized_start=930
+  _globals['_GETACCOUNTREQUEST']._serialized_end=974
+  _globals['_GETACCOUNTRESPONSE']._serialized_start=977
+  _globals['_GETACCOUNTRESPONSE']._serialized_end=1118
+  _globals['_LISTPRICESREQUEST']._serialized_start=1120
+  _globals['_LISTPRICESREQUEST']._serialized_end=1139
+  _globals['_LISTPRICESRESPONSE']._serialized_start=1141
+  _globals['_LISTPRICESRESPONSE']._serialized_end=1204
+  _globals['_PRICE']._serialized_start=1207
+  _globals['_PRICE']._serialized_end=1523
+  _globals['_PRICE_TIERPERMILLESENTRY']._serialized_start=1471
+  _globals['_PRICE_TIERPERMILLESENTRY']._serialized_end=1523
+  _globals['_BILLINGSERVICE']._serialized_start=2011
+  _globals['_BILLINGSERVICE']._serialized_end=2294
 # @@protoc_insertion_point(module_scope)
