@@ -58,6 +58,13 @@ class Tally:
     first_token_at: float | None = None
     finish: str = ""
     """How it ended: a finish reason of its last choice, or the reason of its failure."""
+    continued_tokens: int = 0
+    """Of `completion_tokens`, those that another replica had made before."""
+
+    @property
+    def generated(self) -> int:
+        """Completion tokens that were made here."""
+        return self.completion_tokens - self.continued_tokens
 
 
 class _Choice:
@@ -99,7 +106,7 @@ class Answer:
         """
         self._open = max(choices, 1)
         self.tally.prompt_tokens = prompt_tokens - continued
-        self.tally.completion_tokens = continued
+        self.tally.completion_tokens = self.tally.continued_tokens = continued
         self._reading = reading
         self._plain = reading.plain
 

@@ -12,6 +12,7 @@ from capstan.inference.v1 import inference_pb2_grpc
 from chassis.kit import Kit
 from services.inference import reasoning, tool_call_forms
 from services.inference.adapter_shelf import AdapterShelf
+from services.inference.drift import CounterDrift
 from services.inference.engine_sim import SimEngine, SimOptions
 from services.inference.engine_vllm import VllmEngine
 from services.inference.engine_vllm_options import VllmOptions
@@ -100,7 +101,10 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             stall_s=settings.stall_s,
             stall_exit_s=settings.stall_exit_s,
         )
-        metrics = Metrics(kit.registry, lambda: servicer.sessions)
+        drift = CounterDrift(
+            lambda: engine.load().generated_tokens, lambda: (servicer.generated, engine.load().running), kit.log
+        )
+        metrics = Metrics(kit.registry, lambda: servicer.sessions, drift)
         shared = Shared(
             engine=engine,
             adapters=AdapterShelf(engine, kit.log),
@@ -137,12 +141,14 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         )
         kit.registry.register(EngineState(settings.model_name, engine.load))
         inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, kit.server)
-        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer, settings.drain_delay_s))
+        tending = kit.tasks.spawn("tend sessions", _tend(kit, shared, health, servicer, drift, settings.drain_delay_s))
         stack.callback(tending.cancel)  # before the engine is closed, which it would take for dead
         yield
 
 
-async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer, drain_delay_s: float) -> None:
+async def _tend(
+    kit: Kit, shared: Shared, health: Health, servicer: InferenceServicer, drift: CounterDrift, drain_delay_s: float
+) -> None:
     """Look after health and sessions until the engine is dead, which ends the process.
 
     A replica that was asked to stop says so at once and goes on taking requests for `drain_delay_s`: until all routers
@@ -161,4 +167,5 @@ async def _tend(kit: Kit, shared: Shared, health: Health, servicer: InferenceSer
                 dismissed = True
                 servicer.dismiss()
         servicer.tend()
+        drift.look()
         await kit.clock.sleep(TEND_S)

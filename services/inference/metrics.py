@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 
 from chassis.metrics import SECONDS_BUCKETS
 from services.inference.answer import Tally
+from services.inference.drift import CounterDrift
 from services.inference.engine import EngineLoad
 
 _TOKEN_BUCKETS = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
@@ -52,7 +53,8 @@ class EngineState(Collector):
 class Metrics:
     """Declared once, in `app`."""
 
-    def __init__(self, registry: CollectorRegistry, sessions: Callable[[], int]) -> None:
+    def __init__(self, registry: CollectorRegistry, sessions: Callable[[], int], drift: CounterDrift) -> None:
+        self._drift = drift
         self._ended = Counter(
             "capstan_inference_requests",
             "Requests that ended, by finish: stop, length, tool_calls, abort, or the reason of the failure.",
@@ -92,9 +94,16 @@ class Metrics:
         )
         gauge = Gauge("capstan_inference_sessions", "Gateways that have a session here.", registry=registry)
         gauge.set_function(lambda: float(sessions()))
+        gauge = Gauge(
+            "capstan_inference_drift_ratio",
+            "Share of the tokens that the engine generated since its start and no answer counted, -1 to 1.",
+            registry=registry,
+        )
+        gauge.set_function(drift.ratio)
 
     def request_ended(self, tally: Tally, began: float, now: float) -> None:
         """See `session.Observer`."""
+        self._drift.ended(tally)
         self._ended.labels(tally.finish).inc()
         self._duration.observe(now - began)
         if tally.first_token_at is not None:

@@ -53,6 +53,11 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Open sessions."""
         return len(self._sessions)
 
+    @property
+    def generated(self) -> int:
+        """Tokens given so far to requests that run."""
+        return sum(session.generated for session in self._sessions)
+
     def tend(self) -> None:
         """Look after all sessions. Called several times a second."""
         now = self._shared.now()

@@ -115,6 +115,11 @@ class Session:
         """Requests that have not ended."""
         return len(self._slots)
 
+    @property
+    def generated(self) -> int:
+        """Tokens that those were given so far."""
+        return sum(slot.answer.tally.generated for slot in self._slots.values())
+
     def start(self, start: inference_pb2.Start) -> None:
         """Run a request. What is wrong with it becomes its slot's failure.
 

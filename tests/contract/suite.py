@@ -24,6 +24,7 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
+from services.billing.reconciler import TOLERATED_DRIFT
 from tests.contract.told import Told
 from tests.stack import Stack
 from tools.local.launch import ROOT, import_path
@@ -198,8 +199,8 @@ class Suite:
         return answer
 
     def sound_books(self, patience_s: float = 30.0) -> str:
-        """See the check pass, with every invariant looked at, once engines and gateways have told everything; answer
-        what it printed.
+        """See the check pass, with every invariant looked at, once engines and gateways have told everything, and the
+        engine's own counter agree; answer what was printed.
         """
         last = self.verify_books(grace_s=1.0)
         deadline = time.monotonic() + patience_s
@@ -208,6 +209,7 @@ class Suite:
             last = self.verify_books(grace_s=1.0)
         assert last.returncode == 0, last.stdout + last.stderr
         assert not UNSEEN.search(last.stdout), last.stdout + last.stderr
+        until(lambda: abs(self.metric("inference-chat", "capstan_inference_drift_ratio")) <= TOLERATED_DRIFT)
         return last.stdout
 
     def _environment(self) -> dict[str, str]:

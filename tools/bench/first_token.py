@@ -1,10 +1,10 @@
 """`python -m tools.bench.first_token`: what the usage journal costs the first token and the end of a stream.
 
-Two gateways of one suite, one with its journal on the disk and one with it in memory (a tmpfs), are asked in turns by
-the same clients, in an order that is drawn anew for each pair, so that whatever else the machine does meets both alike.
-That a request began is on the disk before its first token leaves, and how it ended before the last byte; the first is
-written while the replica works on the first token. A row is one speed of the replica; 0 ms is a replica that has its
-first token at once, which none with weights does. Only differences and ratios of one run mean much.
+Two gateways beside a suite's own, one with its journal on the disk and one with it in memory (a tmpfs), are asked in
+turns by the same clients, in an order drawn anew for each pair: whatever else the machine does meets both alike. That a
+request began is on the disk before its first token leaves, and how it ended before the last byte; the first is written
+while the replica works on the first token. A block is one speed of the replica; 0 ms is one that has its first token at
+once, which none with weights does. Only differences and ratios of one run mean much.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ import random
 import statistics
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from tools.bench.journal import MEMORY
 from tools.bench.load import Client, Tally, Target
-from tools.bench.suite import running_suite, second_gateway
+from tools.bench.suite import another_gateway, running_suite
 
 PLACES = ("disk", "memory")
 TOKENS = 8
 FIRST_TOKEN_S = (0.0, 0.01, 0.05)
 """Of the simulated replica."""
-PAIRS = 20
+WARM = 20
 """Asked by each client before anything counts."""
 
 
@@ -74,6 +75,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print a block for each speed of the replica and number of clients."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.first_token", description=__doc__)
     parser.add_argument("--pairs", type=int, default=400, help="requests to each gateway in a block (default 400)")
+    parser.add_argument("--folder", type=Path, help="where the disk is (default: that of temporary files)")
     args = parser.parse_args(argv)
     print(f"load average {', '.join(f'{value:.1f}' for value in os.getloadavg())}")
     for first_token_s in FIRST_TOKEN_S:
@@ -82,21 +84,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             "CAPSTAN_INFERENCE_SIM_TOKENS_PER_S": "1000",
             "CAPSTAN_INFERENCE_SIM_ANSWER_TOKENS": "1000",
         }
-        with running_suite(settings) as suite, tempfile.TemporaryDirectory(prefix="capstan-bench-", dir=MEMORY) as name:
-            journal = {"JOURNAL_PATH": str(Path(name) / "journal.db")}
-            with second_gateway(suite, journal) as other:
-                targets = dict(zip(PLACES, (suite.target, other), strict=True))
-                for clients in (1, 8):
-                    asyncio.run(load(targets, suite.model, clients, PAIRS))
-                    tallies = asyncio.run(load(targets, suite.model, clients, args.pairs // clients))
-                    failed = sum(tally.failures for tally in tallies.values())
-                    print(
-                        f"replica's first token after {1e3 * first_token_s:.0f} ms, {clients} clients, {failed} failed",
-                        row("first token", {place: tally.first_event_s for place, tally in tallies.items()}),
-                        row("whole stream", {place: tally.latencies_s for place, tally in tallies.items()}),
-                        sep="\n",
-                        flush=True,
-                    )
+        with ExitStack() as stack:
+            suite = stack.enter_context(running_suite(settings))
+            targets = {}
+            for place in PLACES:
+                parent = MEMORY if place == "memory" else args.folder
+                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="capstan-bench-", dir=parent))
+                journal = {"JOURNAL_PATH": str(Path(folder) / "journal.db")}
+                targets[place] = stack.enter_context(another_gateway(suite, journal))
+            for clients in (1, 8):
+                asyncio.run(load(targets, suite.model, clients, WARM))
+                tallies = asyncio.run(load(targets, suite.model, clients, args.pairs // clients))
+                failed = sum(tally.failures for tally in tallies.values())
+                print(
+                    f"replica's first token after {1e3 * first_token_s:.0f} ms, {clients} clients, {failed} failed",
+                    row("first token", {place: tally.first_event_s for place, tally in tallies.items()}),
+                    row("whole stream", {place: tally.latencies_s for place, tally in tallies.items()}),
+                    sep="\n",
+                    flush=True,
+                )
     return 0
 
 

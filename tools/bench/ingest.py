@@ -30,11 +30,11 @@ GATEWAYS = 4
 BATCH = 500
 
 
-def events(number: int, drawn: random.Random) -> list[billing_pb2.UsageEvent]:
+def events(number: int, drawn: random.Random, organizations: int) -> list[billing_pb2.UsageEvent]:
     """Make one batch, of requests that start now."""
     made = []
     for place in range(BATCH):
-        organization = drawn.randrange(20)
+        organization = drawn.randrange(organizations)
         event = billing_pb2.UsageEvent(
             request_id=f"req_{number:016x}{place:016x}",
             organization_id=f"org-{organization}",
@@ -52,7 +52,7 @@ def events(number: int, drawn: random.Random) -> list[billing_pb2.UsageEvent]:
     return made
 
 
-async def ship(address: str, seconds: float) -> tuple[int, float]:
+async def ship(address: str, seconds: float, organizations: int) -> tuple[int, float]:
     """Deliver for so long; answer events recorded and seconds taken."""
     recorded = 0
     numbers = iter(range(1 << 40))
@@ -64,7 +64,7 @@ async def ship(address: str, seconds: float) -> tuple[int, float]:
             nonlocal recorded
             drawn = random.Random(seed)  # noqa: S311 - a workload, no secret
             while time.monotonic() < until:
-                request = billing_pb2.IngestRequest(events=events(next(numbers), drawn))
+                request = billing_pb2.IngestRequest(events=events(next(numbers), drawn, organizations))
                 answer = await stub.Ingest(request, timeout=10)
                 recorded += sum(r.status == billing_pb2.RECEIPT_STATUS_RECORDED for r in answer.receipts)
 
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and print one line; exit status 1 when the books are not sound afterwards."""
     parser = argparse.ArgumentParser(prog="python -m tools.bench.ingest", description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of the window (default 10)")
+    parser.add_argument("--organizations", type=int, default=20, help="1: every event is the same one's (default 20)")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="capstan-bench-") as name:
         folder = Path(name)
@@ -103,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             try:
                 pids = {"billing": service.pid, "postgres": postmaster(folder)}
                 before = sample(pids)
-                recorded, seconds = asyncio.run(ship(address, args.seconds))
+                recorded, seconds = asyncio.run(ship(address, args.seconds, args.organizations))
                 used = sample(pids).since(before)
             finally:
                 service.terminate()

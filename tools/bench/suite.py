@@ -57,7 +57,7 @@ def running_suite(settings: dict[str, str]) -> Iterator[Suite]:
 
 
 @contextmanager
-def second_gateway(suite: Suite, settings: dict[str, str]) -> Iterator[Target]:
+def another_gateway(suite: Suite, settings: dict[str, str]) -> Iterator[Target]:
     """Run one more gateway of the suite, with `settings` of its own, while the block lasts."""
     (service,) = [each for each in services(suite.layout) if each.name == "gateway"]
     host, port = suite.target.host, free_port()
@@ -73,7 +73,7 @@ def second_gateway(suite: Suite, settings: dict[str, str]) -> Iterator[Target]:
         until = time.monotonic() + START_S
         while not _listens(host, port):
             if process.poll() is not None or time.monotonic() > until:
-                raise RuntimeError("the second gateway does not start")
+                raise RuntimeError("another gateway does not start")
             time.sleep(0.1)
         yield Target(host, port, suite.target.key)
     finally:

@@ -40,8 +40,8 @@ def client(gateway: Running, scripted: Peers, told: Told) -> Client:
 async def see_sound_books(scripted: Peers, told: Told) -> None:
     """Check of a gateway that has left what `capstan billing verify` checks where there is a ledger.
 
-    I4: it told of no request twice and otherwise; I6: of each that began it knows how it ended, and so does billing if it
-    is there; I8: clients were told what billing was.
+    I4: it told of no request twice and otherwise; I6: of each that began it knows how it ended, and so does billing if
+    it is there; I8: clients were told what billing was.
     """
     assert scripted.billing.contradictions == []
     async with Journal.opened(scripted.folder / "journal.db", log=logging.getLogger("test")) as journal:

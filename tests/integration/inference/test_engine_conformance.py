@@ -337,6 +337,27 @@ async def test_a_prompt_is_found_in_the_cache_under_the_same_salt_only(engine: E
     assert after.prefix_hit_tokens - before.prefix_hit_tokens == warm[0].cached_tokens
 
 
+async def test_the_engines_counter_is_the_sum_of_what_requests_were_given(engine: Engine, ids: Iterator[str]) -> None:
+    """Also of several choices, of those that stop early, of what is left unread, and of what is aborted."""
+    before = engine.load().generated_tokens
+    ears = [Ear(enough=20) for _ in range(9)]
+    shapes = [
+        Sampling(max_tokens=30, ignore_eos=True),
+        Sampling(max_tokens=12, ignore_eos=True, choices=3, temperature=1, seed=1),
+        Sampling(max_tokens=200, temperature=0),
+    ]
+    names = [next(ids) for _ in ears]
+    for number, (name, ear) in enumerate(zip(names, ears, strict=True)):
+        wanted = MANY if number >= 6 else shapes[number % 3]
+        engine.submit(GenerationRequest(name, chat(engine, f"What is {number} and one?"), wanted), ear)
+    await asyncio.wait_for(asyncio.gather(*(ear.heard.wait() for ear in ears[6:])), 60)
+    for name in names[6:]:
+        engine.abort(name)
+    await asyncio.wait_for(asyncio.gather(*(ear.ended.wait() for ear in ears)), 60)
+    given = sum(tokens_of(ear.deltas, choice) for ear in ears for choice in range(3))
+    assert engine.load().generated_tokens - before == given > 200
+
+
 async def test_the_load_shows_what_runs_and_what_waits(engine: Engine, ids: Iterator[str]) -> None:
     names = [next(ids) for _ in range(20)]
     ears = [Ear() for _ in names]

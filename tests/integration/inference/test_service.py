@@ -554,6 +554,7 @@ async def test_the_engine_and_the_requests_are_measured() -> None:
             'capstan_inference_requests_total{finish="parameter_refused"} 1.0',
             "capstan_inference_time_to_first_token_seconds_count 1.0",
             "capstan_inference_sessions 1.0",
+            "capstan_inference_drift_ratio 0.0",
         ):
             assert line in page
         gateway.call.cancel()
