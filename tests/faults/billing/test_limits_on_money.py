@@ -37,9 +37,11 @@ MOST_OF_A_REQUEST = 60_000
 @pytest.fixture(autouse=True)
 def _unlimited_afterwards(metered: Books):
     yield
+    closed(metered)
     organization = metered.organization_id
     metered.budgets("SetSpendLimit", organization_id=organization)
     metered.budgets("SetPaymentTerms", organization_id=organization, prepaid=False)
+    until(lambda: asyncio.run(race(metered, 1, 1))[0].status == 200, every_s=0.3)
 
 
 def posted(books: Books) -> int:
@@ -61,13 +63,17 @@ def capped(books: Books, answers: int) -> int:
 
 def limited(books: Books, more_nanousd: int) -> int:
     """Set a cap that leaves room for so much more, and wait as `capped` does. Answers the cap."""
-    organization = books.organization_id
-    books.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=0)
-    until(lambda: asyncio.run(race(books, 1, 1))[0].code in SPENT, every_s=0.3)
+    closed(books)
     cap = posted(books) + more_nanousd
-    books.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=cap)
+    books.budgets("SetSpendLimit", organization_id=books.organization_id, hard_nanousd=cap)
     until(lambda: asyncio.run(race(books, 1, 1))[0].status == 200, every_s=0.3)
     return cap
+
+
+def closed(books: Books) -> None:
+    """Let nothing in, so that what is let in afterwards shows that the gateway goes by what was set next."""
+    books.budgets("SetSpendLimit", organization_id=books.organization_id, hard_nanousd=0)
+    until(lambda: asyncio.run(race(books, 1, 1))[0].code in SPENT, every_s=0.3)
 
 
 async def race(books: Books, clients: int, rounds: int) -> list[Seen]:

@@ -71,6 +71,7 @@ def test_a_killed_gateways_open_streams_are_billed_by_what_was_made(metered: Boo
         short = [asyncio.create_task(metered.driver.chat(max_tokens=5)) for _ in range(5)]
         async with asyncio.timeout(60):
             while len(running) < 50 or min(running.values()) < TOKENS_PER_S:
+                assert not any(task.done() for task in tasks), [task.result() for task in tasks if task.done()]
                 await asyncio.sleep(0.02)
         whole = await asyncio.gather(*short)
         await asyncio.sleep(drawn.random())
