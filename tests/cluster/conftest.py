@@ -39,12 +39,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             terminalreporter.write_line(f"{what:<58} {took:>8.1f} s   {said}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def times(pytestconfig: pytest.Config) -> Times:
     return pytestconfig.stash[TIMES]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kubeconfig(store_folder: Path, times: Times) -> Iterator[Path]:
     named, kube = os.environ.get("CAPSTAN_TEST_KUBECONFIG"), os.environ.get("CAPSTAN_TEST_KUBE")
     if named:
@@ -63,7 +63,7 @@ def kubeconfig(store_folder: Path, times: Times) -> Iterator[Path]:
         pytest.skip("neither CAPSTAN_TEST_KUBECONFIG nor CAPSTAN_TEST_KUBE names a cluster")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def cluster(kubeconfig: Path, tmp_path_factory: pytest.TempPathFactory, times: Times) -> Iterator[Cluster]:
     made = Cluster(kubeconfig, assemble(tmp_path_factory.mktemp("chart") / "capstan"), times)
     made.clear()

@@ -39,7 +39,7 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def metered(store_folder: Path) -> Iterator[Books]:
     """The suite, with a look into its books."""
     with running_stack(store_folder / "faults", engine="simulator", durable=True, environment=SETTINGS) as stack:

@@ -11,7 +11,7 @@ from tests.faults.router.books import unbound_peers
 from tests.faults.router.cluster import Cluster, short_folder
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="package", loop_scope="session")
 async def _cluster() -> AsyncIterator[Cluster]:
     with short_folder() as folder:
         async with unbound_peers(Path(folder)) as made, Cluster(Path(folder), made).running() as cluster:

@@ -59,10 +59,9 @@ async def test_a_streamed_chat_answer_says_the_same(thinker: Client) -> None:
     )
     *chunks, last = events(streamed)
     deltas = [chunk["choices"][0]["delta"] for chunk in chunks]
-    assert sum("reasoning_content" in delta for delta in deltas) > 5
     thoughts = [index for index, delta in enumerate(deltas) if delta.get("reasoning_content")]
     words = [index for index, delta in enumerate(deltas) if delta.get("content")]
-    assert max(thoughts) < min(words)
+    assert max(thoughts) < min(words)  # in however many pieces: what waits for a slow reader is joined
     message = whole["choices"][0]["message"]
     assert "".join(delta.get("reasoning_content") or "" for delta in deltas) == message["reasoning_content"]
     assert "".join(delta.get("content") or "" for delta in deltas) == message["content"]
