@@ -127,24 +127,24 @@ async def test_a_caller_who_leaves_in_the_middle_leaves_nothing_behind(db: Pool)
 async def test_deadlocks_are_run_again_and_lose_no_increment(postgres_dsn: str) -> None:
     async with pool(postgres_dsn, application_name="test", max_size=8, acquire_timeout_s=30) as db:
         async with db.acquire() as connection:
-            await connection.execute("DROP TABLE IF EXISTS t; CREATE TABLE t (id int PRIMARY KEY, n int)")
-            await connection.execute("INSERT INTO t VALUES (1, 0), (2, 0)")
+            await connection.execute("CREATE TABLE pair (id int PRIMARY KEY, n int)")
+            await connection.execute("INSERT INTO pair VALUES (1, 0), (2, 0)")
         both = asyncio.Barrier(2)
         met = set[int]()
 
         async def add(first: int, connection: Connection) -> None:
             await connection.execute("SET LOCAL deadlock_timeout = '10ms'")
-            await connection.execute("UPDATE t SET n = n + 1 WHERE id = $1", first)
+            await connection.execute("UPDATE pair SET n = n + 1 WHERE id = $1", first)
             if first not in met:  # the first time, both hold one row before they want the other
                 met.add(first)
                 await both.wait()
-            await connection.execute("UPDATE t SET n = n + 1 WHERE id = $1", 3 - first)
+            await connection.execute("UPDATE pair SET n = n + 1 WHERE id = $1", 3 - first)
 
         await asyncio.gather(
             db.retried(lambda connection: add(1, connection)), db.retried(lambda connection: add(2, connection))
         )
         async with db.acquire() as connection:
-            assert await connection.fetchval("SELECT array_agg(n) FROM t") == [2, 2]
+            assert await connection.fetchval("SELECT array_agg(n) FROM pair") == [2, 2]
 
 
 async def test_it_starts_while_the_server_is_away_and_recovers_without_a_restart(server: StoreProcess) -> None:
