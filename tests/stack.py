@@ -64,6 +64,10 @@ class Stack:
         """SIGKILL the process `name` and return when it is ready again, as another process."""
         before = self.unit(name).pid
         os.kill(before, signal.SIGKILL)
+        self.replaced(name, before)
+
+    def replaced(self, name: str, before: int) -> None:
+        """Wait until the process `name` is ready again, as another one than that with the id `before`."""
         self.until(lambda told: told.unit(name).phase is Phase.READY and told.unit(name).pid not in {0, before})
 
     def until(self, true: Callable[[State], bool], patience_s: float = PATIENCE_S) -> State:

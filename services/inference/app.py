@@ -101,9 +101,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
             stall_s=settings.stall_s,
             stall_exit_s=settings.stall_exit_s,
         )
-        drift = CounterDrift(
-            lambda: engine.load().generated_tokens, lambda: (servicer.generated, engine.load().running), kit.log
-        )
+        drift = CounterDrift(engine.load, lambda: servicer.generated, kit.log)
         metrics = Metrics(kit.registry, lambda: servicer.sessions, drift)
         shared = Shared(
             engine=engine,

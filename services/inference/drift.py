@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable
 
 from services.inference.answer import Tally
+from services.inference.engine import EngineLoad
 
 TOLERATED = 0.001
 LEAST_TOKENS = 10_000
@@ -21,12 +22,10 @@ STEPS = 4
 class CounterDrift:
     """Says by how much they differ; `look` is called now and then and raises the alarm."""
 
-    def __init__(
-        self, generated: Callable[[], int], running: Callable[[], tuple[int, int]], log: logging.Logger
-    ) -> None:
-        """`generated`: the engine's counter. `running`: tokens of running answers, and how many sequences those are."""
-        self._generated = generated
-        self._running = running
+    def __init__(self, load: Callable[[], EngineLoad], given: Callable[[], int], log: logging.Logger) -> None:
+        """`load`: the engine's, with its counter. `given`: tokens of answers that run."""
+        self._load = load
+        self._given = given
         self._log = log
         self._ended = 0
         self._drifting = False
@@ -37,15 +36,14 @@ class CounterDrift:
 
     def ratio(self) -> float:
         """Answer what share of the engine's tokens no answer counted; negative: answers counted more than it made."""
-        generated = self._generated()
-        return (generated - self._ended - self._running()[0]) / generated if generated else 0.0
+        load = self._load()
+        return self._missing(load) / load.generated_tokens if load.generated_tokens else 0.0
 
     def look(self) -> None:
         """Log an error when it begins to be more than is tolerated."""
-        generated = self._generated()
-        tokens, sequences = self._running()
-        missing = generated - self._ended - tokens
-        drifting = generated >= LEAST_TOKENS and abs(missing) > TOLERATED * generated + STEPS * sequences
+        load = self._load()
+        generated, missing = load.generated_tokens, self._missing(load)
+        drifting = generated >= LEAST_TOKENS and abs(missing) > TOLERATED * generated + STEPS * load.running
         if drifting and not self._drifting:
             self._log.error(
                 "the engine's counter and the answers disagree: of %d tokens that it generated, answers counted %d",
@@ -53,3 +51,6 @@ class CounterDrift:
                 generated - missing,
             )
         self._drifting = drifting
+
+    def _missing(self, load: EngineLoad) -> int:
+        return load.generated_tokens - self._ended - self._given()

@@ -14,16 +14,14 @@ import asyncio
 import os
 import random
 import statistics
-import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from tools.bench.journal import MEMORY
+from tools.bench.journal import PLACES, journal_at
 from tools.bench.load import Client, Tally, Target
 from tools.bench.suite import another_gateway, running_suite
 
-PLACES = ("disk", "memory")
 TOKENS = 8
 FIRST_TOKEN_S = (0.0, 0.01, 0.05)
 """Of the simulated replica."""
@@ -88,10 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             suite = stack.enter_context(running_suite(settings))
             targets = {}
             for place in PLACES:
-                parent = MEMORY if place == "memory" else args.folder
-                folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="capstan-bench-", dir=parent))
-                journal = {"JOURNAL_PATH": str(Path(folder) / "journal.db")}
-                targets[place] = stack.enter_context(another_gateway(suite, journal))
+                path = stack.enter_context(journal_at(place, args.folder))
+                targets[place] = stack.enter_context(another_gateway(suite, {"JOURNAL_PATH": str(path)}))
             for clients in (1, 8):
                 asyncio.run(load(targets, suite.model, clients, WARM))
                 tallies = asyncio.run(load(targets, suite.model, clients, args.pairs // clients))

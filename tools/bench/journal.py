@@ -16,7 +16,8 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -99,6 +100,14 @@ async def load(path: Path, clients: int, seconds: float, tally: Tally) -> None:
         await asyncio.gather(shipping, return_exceptions=True)
 
 
+@contextmanager
+def journal_at(place: str, disk: Path | None) -> Iterator[Path]:
+    """Make room for a journal in one of the `PLACES`, while the block lasts; `disk`: a folder (None: the usual one)."""
+    parent = MEMORY if place == "memory" else disk
+    with tempfile.TemporaryDirectory(prefix="capstan-bench-", dir=parent) as folder:
+        yield Path(folder) / "journal.db"
+
+
 def sync(descriptor: int) -> list[float]:
     """Append a page and sync it, a few times; answer how long each took, seconds."""
     took = []
@@ -122,9 +131,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         syncs: list[float] = []
         for _ in range(ROUNDS):
             for place in PLACES:
-                parent = MEMORY if place == "memory" else args.folder
-                with tempfile.TemporaryDirectory(prefix="capstan-bench-", dir=parent) as folder:
-                    asyncio.run(load(Path(folder) / "journal.db", clients, args.seconds, tallies[place]))
+                with journal_at(place, args.folder) as path:
+                    asyncio.run(load(path, clients, args.seconds, tallies[place]))
             with tempfile.TemporaryFile(dir=args.folder) as file:
                 syncs += sync(file.fileno())
         rows = {place: tally.figures() for place, tally in tallies.items()}

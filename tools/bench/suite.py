@@ -38,7 +38,7 @@ class Suite:
 def running_suite(settings: dict[str, str]) -> Iterator[Suite]:
     """Run everything while the block lasts; `settings` override those of services, as CAPSTAN_…."""
     with tempfile.TemporaryDirectory(prefix="capstan-bench-") as folder:
-        plan = Plan(Path(folder), str(DEMO_MODEL), port=free_port(), engine="simulator", environment=settings)
+        plan = Plan(Path(folder), str(DEMO_MODEL), port=_free_port(), engine="simulator", environment=settings)
         started = launch.start(plan, tied=True)
         try:
             for _ in launch.follow(started):
@@ -60,8 +60,8 @@ def running_suite(settings: dict[str, str]) -> Iterator[Suite]:
 def another_gateway(suite: Suite, settings: dict[str, str]) -> Iterator[Target]:
     """Run one more gateway of the suite, with `settings` of its own, while the block lasts."""
     (service,) = [each for each in services(suite.layout) if each.name == "gateway"]
-    host, port = suite.target.host, free_port()
-    listen = {"HTTP_LISTEN": f"{host}:{port}", "ADMIN_LISTEN": f"{host}:{free_port()}", "OPS_LISTEN": f"{host}:0"}
+    host, port = suite.target.host, _free_port()
+    listen = {"HTTP_LISTEN": f"{host}:{port}", "ADMIN_LISTEN": f"{host}:{_free_port()}", "OPS_LISTEN": f"{host}:0"}
     process = subprocess.Popen(
         [sys.executable, "-m", service.module],
         cwd=launch.ROOT,
@@ -86,8 +86,7 @@ def _listens(host: str, port: int) -> bool:
         return client.connect_ex((host, port)) == 0
 
 
-def free_port() -> int:
-    """Answer a port of loopback that nobody listens on now."""
+def _free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         port: int = listener.getsockname()[1]

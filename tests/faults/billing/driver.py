@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -68,6 +69,19 @@ class Driver:
         if seen.status == 200 and seen.completed and seen.usage:
             self._told.note(seen.request_id, seen.usage)
         return seen
+
+    async def speaking(self, streams: int, tokens: int, **body: Any) -> list[asyncio.Task[Seen]]:
+        """Begin so many streams; answer when each has got so many tokens. None may have ended by then."""
+        running: Counter[int] = Counter()
+        tasks = [
+            asyncio.create_task(self.chat(on_token=lambda number=number: running.update([number]), **body))
+            for number in range(streams)
+        ]
+        async with asyncio.timeout(60):
+            while len(running) < streams or min(running.values()) < tokens:
+                assert not any(task.done() for task in tasks), [task.result() for task in tasks if task.done()]
+                await asyncio.sleep(0.02)
+        return tasks
 
     async def _read(self, reader: asyncio.StreamReader, seen: Seen, on_token: Callable[[], object]) -> None:
         status = await reader.readuntil(b"\r\n")

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,14 +103,7 @@ def test_a_clock_that_jumps_back_in_mid_stream_makes_no_negative_time_and_breaks
     clocks.gateway_is(ahead_s=600)
 
     async def streamed() -> list[Seen]:
-        running = Counter[int]()
-        tasks = [
-            asyncio.create_task(
-                clocked.driver.chat(max_tokens=3 * TOKENS_PER_S, on_token=partial(note, running, number))
-            )
-            for number in range(6 + seed % 5)
-        ]
-        await all_speak(running, len(tasks))
+        tasks = await clocked.driver.speaking(6 + seed % 5, 1, max_tokens=6 * TOKENS_PER_S)
         clocks.gateway_is(ahead_s=-600)
         return list(await asyncio.gather(*tasks))
 
@@ -131,14 +122,7 @@ def test_streams_across_the_turn_of_a_month_are_billed_in_the_month_of_their_sta
     before = clocked.spending()
 
     async def turned() -> tuple[list[Seen], list[Seen]]:
-        running = Counter[int]()
-        over = [
-            asyncio.create_task(
-                clocked.driver.chat(max_tokens=6 * TOKENS_PER_S, on_token=partial(note, running, number))
-            )
-            for number in range(4 + seed % 3)
-        ]
-        await all_speak(running, len(over))
+        over = await clocked.driver.speaking(4 + seed % 3, 1, max_tokens=6 * TOKENS_PER_S)
         clocks.set(turn - timedelta(seconds=1.5))
         within = await load(clocked, 0.3, 2, seed)
         await asyncio.sleep((turn - clocks.now()).total_seconds())
@@ -196,13 +180,3 @@ def cost(books: Books, seen: list[Seen]) -> int:
 async def asked(books: Books) -> tuple[int, str]:
     one = await books.driver.chat(max_tokens=1)
     return one.status, one.code
-
-
-def note(running: Counter[int], number: int) -> None:
-    running[number] += 1
-
-
-async def all_speak(running: Counter[int], streams: int) -> None:
-    async with asyncio.timeout(60):
-        while len(running) < streams:
-            await asyncio.sleep(0.02)

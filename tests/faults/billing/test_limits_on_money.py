@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from collections import Counter
 from datetime import UTC, datetime
 from signal import SIGKILL
 
@@ -19,7 +18,6 @@ from tests.contract.suite import until
 from tests.faults.billing.conftest import GRACE_S, LONG, SEEDS, TOKENS_PER_S, Books
 from tests.faults.billing.driver import Seen
 from tests.integration.ratelimit.client import Client
-from tools.local.state import Phase
 
 SPENT = {"organization_spend_limit_exceeded", "credit_balance_exhausted"}
 REFUSALS = {
@@ -120,9 +118,7 @@ def test_a_cap_holds_across_the_loss_of_valkey(metered: Books, seed: int) -> Non
     lost = metered.suite.stack.unit("valkey").pid
     os.kill(lost, SIGKILL)
     seen += asyncio.run(race(metered, 4, 3))
-    metered.suite.stack.until(
-        lambda told: told.unit("valkey").phase is Phase.READY and told.unit("valkey").pid not in {0, lost}
-    )
+    metered.suite.stack.replaced("valkey", lost)
     until(lambda: asyncio.run(race(metered, 1, 1))[0].code != "budget_unavailable", every_s=0.3)
     seen += asyncio.run(race(metered, 16, 6))
     kinds = {(one.status, one.code) for one in seen if one.status != 200}
@@ -198,16 +194,7 @@ def test_what_a_dead_gateways_streams_used_counts_against_the_cap_once(metered: 
     before = metered.suite.stack.unit("gateway")
 
     async def broken() -> list[Seen]:
-        running: Counter[int] = Counter()
-        tasks = [
-            asyncio.create_task(
-                metered.driver.chat(max_tokens=tokens, on_token=lambda number=number: running.update([number]))
-            )
-            for number in range(streams)
-        ]
-        async with asyncio.timeout(60):
-            while len(running) < streams or min(running.values()) < TOKENS_PER_S // 2:
-                await asyncio.sleep(0.02)
+        tasks = await metered.driver.speaking(streams, TOKENS_PER_S // 2, max_tokens=tokens)
         os.kill(before.pid, SIGKILL)
         if journal == "lost":
             for part in (metered.suite.stack.folder.root / "gateway").glob("journal.db*"):
@@ -216,9 +203,7 @@ def test_what_a_dead_gateways_streams_used_counts_against_the_cap_once(metered: 
 
     seen = asyncio.run(broken())
     assert not any(one.completed for one in seen)
-    metered.suite.stack.until(
-        lambda told: told.unit("gateway").phase is Phase.READY and told.unit("gateway").pid not in {0, before.pid}
-    )
+    metered.suite.stack.replaced("gateway", before.pid)
     begun = [one for one in seen if one.status == 200]
     until(lambda: len(metered.outcomes(begun)) == len(begun), patience_s=60 + GRACE_S * (journal == "lost"))
     assert {outcome for outcome, _, _ in metered.outcomes(begun).values()} == {"recovered"}

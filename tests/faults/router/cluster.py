@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import sqlite3
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from typing import Any
 
 from tests.faults.proxy import FaultProxy
 from tests.integration.gateway.scripted import Peers
+from tests.stack import free_port
 from tools.local.launch import ROOT, import_path
 
 MODEL, COLD = "sim", "cold"
@@ -273,13 +273,6 @@ class Cluster:
                 await process.kill()
             elif process.running is not None:
                 process.sweep()
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def short_folder() -> tempfile.TemporaryDirectory[str]:

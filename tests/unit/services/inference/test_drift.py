@@ -7,6 +7,7 @@ import pytest
 
 from services.inference.answer import Tally
 from services.inference.drift import CounterDrift
+from services.inference.engine import EngineLoad
 
 LOG = logging.getLogger("test")
 
@@ -18,7 +19,10 @@ class Replica:
     sequences: int = 0
 
     def drift(self) -> CounterDrift:
-        return CounterDrift(lambda: self.generated, lambda: (self.running_tokens, self.sequences), LOG)
+        return CounterDrift(self.load, lambda: self.running_tokens, LOG)
+
+    def load(self) -> EngineLoad:
+        return EngineLoad(self.sequences, 0, 64, 0.0, generated_tokens=self.generated)
 
 
 def alarms(caplog: pytest.LogCaptureFixture) -> int:
