@@ -12,6 +12,7 @@ import pytest
 
 from capstan.auth.v1 import auth_pb2
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
+from capstan.router.v1 import router_pb2, router_pb2_grpc
 from chassis.rpc_client import connect
 from chassis.testing import running
 from services.gateway.app import build as build_gateway
@@ -80,10 +81,18 @@ async def world(scripted: Peers, tmp_path: Path) -> AsyncIterator[World]:
         channels = [await stack.enter_async_context(connect(each.address)) for each in replicas]
         stubs = [inference_pb2_grpc.InferenceServiceStub(channel) for channel in channels]
         world = World(scripted, Client(scripted.folder / "http.sock", KEY), stubs)
+        known = router_pb2_grpc.RouterServiceStub(await stack.enter_async_context(connect(router.address)))
         async with asyncio.timeout(20):
+            while await _ready(known, "sim") < len(replicas):
+                await asyncio.sleep(0.01)
             while (await world.client.post(CHAT, ask("sim", max_tokens=1))).status != 200:
                 pass
         yield world
+
+
+async def _ready(router: router_pb2_grpc.RouterServiceStub, model: str) -> int:
+    models = (await router.ListModels(router_pb2.ListModelsRequest())).models
+    return next((each.ready_replica_count for each in models if each.name == model), 0)
 
 
 async def test_it_is_listed_with_its_parent_for_those_who_may_use_it(world: World) -> None:
