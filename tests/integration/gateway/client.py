@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,13 +48,9 @@ class Client:
         *,
         key: str | None = None,
         headers: dict[str, str] | None = None,
-        leave_after_s: float = 30.0,
         heard: bytearray | None = None,
     ) -> Answer:
-        """Raises `TimeoutError` after `leave_after_s`, with the connection closed in the middle of the answer.
-
-        What arrives is in `heard` at once.
-        """
+        """Ask. What arrives is in `heard` at once. Raises `TimeoutError` after 30 s."""
         heard = bytearray() if heard is None else heard
         key = self.key if key is None else key
         sent = {"host": "gateway", "connection": "close", "content-length": str(len(body))}
@@ -67,7 +63,7 @@ class Client:
         reader, writer = await asyncio.open_unix_connection(str(self.socket))
         try:
             writer.write(head.encode() + b"\r\n" + body)
-            async with asyncio.timeout(leave_after_s):
+            async with asyncio.timeout(30):
                 while more := await reader.read(65_536):
                     heard += more
                 answer = _answer(bytes(heard))
@@ -102,7 +98,15 @@ def error(answer: Answer) -> tuple[int, str, str | None, str | None]:
 
 
 async def eventually(holds: Callable[[], object]) -> None:
-    """Wait for what happens in the background; the test's own time limit bounds it."""
-    async with asyncio.timeout(10):
+    """Wait for what happens in the background. Raises `TimeoutError` after 20 s."""
+    async with asyncio.timeout(20):
         while not holds():
             await asyncio.sleep(0.01)
+
+
+async def leave(asking: Coroutine[Any, Any, Answer], once: Callable[[], object]) -> None:
+    """Ask, and close the connection in the middle of the answer when `once` holds."""
+    task = asyncio.create_task(asking)
+    await eventually(lambda: once() or task.done())
+    assert task.cancel(), task.result()
+    await asyncio.wait([task])

@@ -1,12 +1,11 @@
 """`Idempotency-Key` between a real client and scripted services: done once, billed once."""
 
 import asyncio
-import contextlib
 
 import pytest
 
 from capstan.billing.v1 import billing_pb2
-from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.client import Client, error, eventually, leave
 from tests.integration.gateway.scripted import MODEL, Peers
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
@@ -41,8 +40,7 @@ async def test_requests_at_the_same_time_are_one(client: Client, scripted: Peers
 
 async def test_a_client_that_left_and_comes_back_pays_once(client: Client, scripted: Peers) -> None:
     scripted.inference.after = "wait"
-    with contextlib.suppress(TimeoutError):
-        await client.post(CHAT, ASK, headers=KEYED, leave_after_s=0.3)
+    await leave(client.post(CHAT, ASK, headers=KEYED), once=lambda: scripted.inference.started)
     assert len(scripted.inference.started) == 1
     again = asyncio.ensure_future(client.post(CHAT, ASK, headers=KEYED))
     scripted.inference.go_on.set()

@@ -3,14 +3,13 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import pytest
 
 from capstan.billing.v1 import billing_pb2
 from chassis.testing import running
 from services.gateway.app import build
-from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.client import Client, error, eventually, leave
 from tests.integration.gateway.scripted import KEY, MODEL, Peers, settings
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}], "stream": True}
@@ -33,10 +32,13 @@ async def patient(scripted: Peers) -> AsyncIterator[Client]:
 
 
 async def slow(client: Client, scripted: Peers, body: dict, path: str = CHAT) -> list[str]:
-    """The frames of a stream whose replica speaks only after several comments."""
-    asking = asyncio.ensure_future(client.post(path, body))
-    await eventually(lambda: scripted.inference.started)
-    asyncio.get_running_loop().call_later(0.3, scripted.inference.go_on.set)
+    """The frames of a stream whose replica speaks, or goes on, only after two comments."""
+    heard = bytearray()
+    asking = asyncio.ensure_future(client.post(path, body, heard=heard))
+    said_first = b"" if scripted.inference.before else b"Hello"
+    await eventually(lambda: said_first in heard)
+    await eventually(lambda: heard[heard.find(said_first) :].count(COMMENT.encode()) >= 2)
+    scripted.inference.go_on.set()
     answer = await asking
     assert answer.status == 200
     assert answer.headers["content-type"] == "text/event-stream; charset=utf-8"
@@ -97,9 +99,8 @@ async def test_another_replica_is_tried_behind_the_head(impatient: Client, scrip
 
 async def test_a_client_that_leaves_a_silent_stream_stops_its_work(patient: Client, scripted: Peers) -> None:
     scripted.inference.before = "wait"
-    with suppress(TimeoutError):
-        await patient.post(CHAT, ASK, leave_after_s=0.3)
-    await asyncio.wait_for(scripted.inference.aborted.wait(), 5)
+    await leave(patient.post(CHAT, ASK), once=lambda: scripted.inference.started)
+    await eventually(scripted.inference.aborted.is_set)
     await eventually(lambda: scripted.billing.events)
     (event,) = scripted.billing.events.values()
     assert event.outcome == billing_pb2.OUTCOME_CLIENT_CLOSED

@@ -1,7 +1,6 @@
 """The gateway between a real HTTP client and scripted services: what clients see, and what the services are told."""
 
 import asyncio
-import contextlib
 import json
 
 import pytest
@@ -13,7 +12,7 @@ from chassis.clock import ManualClock
 from chassis.testing import running
 from services.gateway.app import build
 from services.gateway.estimate import prompt_tokens
-from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.client import Client, error, eventually, leave
 from tests.integration.gateway.scripted import KEY, MODEL, STRANGER, Peers, settings
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
@@ -208,9 +207,10 @@ async def test_a_client_that_leaves_stops_the_engine_and_pays_for_what_was_made(
     client: Client, scripted: Peers, stream: bool
 ) -> None:
     scripted.inference.after = "hang"
-    with contextlib.suppress(TimeoutError):
-        await client.post("/v1/chat/completions", ASK | {"stream": stream}, leave_after_s=0.5)
-    await asyncio.wait_for(scripted.inference.aborted.wait(), 5)
+    heard = bytearray()
+    asking = client.post("/v1/chat/completions", ASK | {"stream": stream}, heard=heard)
+    await leave(asking, once=lambda: b"Hello" in heard if stream else scripted.inference.started)
+    await eventually(scripted.inference.aborted.is_set)
     await eventually(lambda: len(scripted.billing.events) == 1)
     (event,) = scripted.billing.events.values()
     assert event.outcome == billing_pb2.OUTCOME_CLIENT_CLOSED
