@@ -13,7 +13,7 @@ import yaml
 
 from tests.charts.conftest import Manifest, Render, environment, examples, names_of_environments, of_kind, pods
 
-OTHERS = {"Certificate", "Issuer", "ScaledObject", "PodMonitor", "HTTPRoute"}
+OTHERS = {"Certificate", "Issuer", "ScaledObject", "PodMonitor", "PrometheusRule", "HTTPRoute"}
 """Not of Kubernetes itself."""
 KUBERNETES = ("1.25", "1.37")
 
