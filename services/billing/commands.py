@@ -1,4 +1,4 @@
-"""What billing does beside serving: bring the schema up to date, take parked events up again, check its books."""
+"""What billing does beside serving: bring the schema up to date, check its books."""
 
 from __future__ import annotations
 
@@ -15,11 +15,8 @@ from services.billing.finding import table
 from services.billing.price_file import parse
 from services.billing.price_store import publish
 from services.billing.settings import Settings
-from services.billing.store import Status, Store
-from services.billing.wire import parked_delivery
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-_REPROCESS_BATCH = 200
 _LONG_STATEMENT_S = 600.0
 
 
@@ -31,27 +28,6 @@ async def migrate(settings: Settings) -> int:
         published = await pool.retried(lambda connection: publish(connection, prices))
     _say(f"billing: applied {', '.join(applied) or 'no migration'}; published {published} new prices")
     return 0
-
-
-async def reprocess(settings: Settings) -> int:
-    """Try all parked events again, for example after their model got a price; 1 when some stay parked."""
-    recorded = parked = 0
-    async with postgres.pool(settings.database(), application_name="reprocess billing", max_size=1) as pool:
-        store = Store(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
-        after = b""
-        while letters := await store.parked(after, _REPROCESS_BATCH):
-            receipts = await store.ingest([parked_delivery(payload) for _, payload in letters])
-            done = [
-                digest
-                for (digest, _), receipt in zip(letters, receipts, strict=True)
-                if receipt.status is not Status.PARKED
-            ]
-            await store.resolve(done)
-            recorded += len(done)
-            parked += len(letters) - len(done)
-            after = letters[-1][0]
-    _say(f"billing: {recorded} events recorded, {parked} stay parked")
-    return 1 if parked else 0
 
 
 async def verify(settings: Settings, beside: Evidence | None = None) -> int:

@@ -110,11 +110,16 @@ from billing.accounts where organization_id = $1
 PARKED_COUNT = "select count(*) from billing.dead_letters where resolved_time is null"
 
 PARKED = """
-select digest, payload from billing.dead_letters where resolved_time is null and digest > $1 order by digest limit $2
+select digest, organization_id, request_id, reason, parked_time, payload from billing.dead_letters
+where resolved_time is null and (parked_time, digest) > ($1, $2) order by parked_time, digest limit $3
+"""
+
+PARKED_LIKE = """
+select digest from billing.dead_letters where resolved_time is null and starts_with(encode(digest, 'hex'), $1) limit 2
 """
 
 RESOLVE = """
-update billing.dead_letters set resolved_time = now(), resolution = 'recorded'
+update billing.dead_letters set resolved_time = now(), resolution = $2
 where digest = any($1::bytea[]) and resolved_time is null
 """
 

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 import asyncpg
 
@@ -50,6 +50,23 @@ class Receipt:
     amount_nanousd: int = 0
     reason: str = ""
     """Why it was parked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter: what arrived and could not be recorded."""
+
+    digest: bytes
+    organization_id: str
+    """As it arrived, like the next one: nothing in it can be trusted."""
+    request_id: str
+    reason: str
+    parked_time: datetime
+    payload: bytes
+
+
+FIRST = (datetime.fromtimestamp(0, UTC), b"")
+"""Before all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +140,20 @@ class Store:
             count: int = await borrowed.fetchval(sql.PARKED_COUNT)
         return count
 
-    async def parked(self, after: bytes, limit: int) -> list[tuple[bytes, bytes]]:
-        """Read open dead letters beyond the digest `after`, by digest: digest and payload."""
+    async def parked(self, after: tuple[datetime, bytes], limit: int) -> list[Letter]:
+        """Read open dead letters beyond the time and digest `after`, the oldest first."""
         async with self._tenancy.entered("", reaches.PARKED) as borrowed:
-            return [(row["digest"], row["payload"]) for row in await borrowed.fetch(sql.PARKED, after, limit)]
+            return [Letter(**row) for row in await borrowed.fetch(sql.PARKED, *after, limit)]
 
-    async def resolve(self, digests: Sequence[bytes]) -> None:
-        """Close dead letters whose events are recorded now."""
+    async def parked_like(self, digits: str) -> list[bytes]:
+        """Find the digests of open dead letters that begin with these hexadecimal digits, two at the most."""
         async with self._tenancy.entered("", reaches.PARKED) as borrowed:
-            await borrowed.execute(sql.RESOLVE, list(digests))
+            return [row["digest"] for row in await borrowed.fetch(sql.PARKED_LIKE, digits)]
+
+    async def resolve(self, digests: Sequence[bytes], resolution: str) -> None:
+        """Close dead letters, and say how."""
+        async with self._tenancy.entered("", reaches.PARKED) as borrowed:
+            await borrowed.execute(sql.RESOLVE, list(digests), resolution)
 
     async def _ingest(self, connection: Connection, deliveries: Sequence[Delivery]) -> list[Receipt]:
         book = await self._prices.read(connection)

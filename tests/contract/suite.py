@@ -141,6 +141,13 @@ class Suite:
             request = billing_pb2.GetAccountRequest(organization_id=organization_id)
             return stub.GetAccount(request, timeout=PATIENCE_S, wait_for_ready=True)
 
+    def ingest(self, *events: billing_pb2.UsageEvent) -> list[billing_pb2.Receipt]:
+        """Tell billing of usage, as a gateway would."""
+        with grpc.insecure_channel(self.stack.address("billing")) as channel:
+            stub = billing_pb2_grpc.BillingServiceStub(channel)
+            request = billing_pb2.IngestRequest(events=events)
+            return list(stub.Ingest(request, timeout=PATIENCE_S, wait_for_ready=True).receipts)
+
     def prices(self) -> dict[str, billing_pb2.Price]:
         """Ask billing for the prices in force, by model."""
         with grpc.insecure_channel(self.stack.address("billing")) as channel:

@@ -5,6 +5,7 @@ from typing import Any
 
 from openai import OpenAI
 
+from capstan.billing.v1 import billing_pb2
 from tests.contract.suite import Suite, until
 from tools.local.roster import EMBEDDING_NAME
 
@@ -90,6 +91,19 @@ def test_a_refused_request_costs_nothing(suite: Suite, client: OpenAI, model: st
     after = suite.account(owner)
     assert after.event_count == before.event_count + 1
     assert after.prompt_tokens - before.prompt_tokens == paid.usage.prompt_tokens
+
+
+def test_an_operator_sees_what_could_not_be_recorded_and_closes_it_with_a_reason(suite: Suite) -> None:
+    bad = billing_pb2.UsageEvent(request_id="req_bad", organization_id="org-nobody", model="\x1b[2Jm")
+    (receipt,) = suite.ingest(bad)
+    assert receipt.status == billing_pb2.RECEIPT_STATUS_PARKED
+    (letter,) = suite.operate("parked", "list")["data"]
+    assert (letter["request_id"], letter["model"], letter["prompt_tokens"]) == ("req_bad", "\x1b[2Jm", 0)
+    assert letter["reason"] == "endpoint 0 is unset or unknown"
+    closed = suite.operate("parked", "dismiss", letter["id"], "nobody's")
+    assert closed == {"id": letter["id"], "resolution": "dismissed: nobody's"}
+    assert suite.operate("parked", "list") == {"data": []}
+    assert suite.operate("parked", "retry") == {"recorded": 0, "parked": 0}
 
 
 def test_the_books_are_sound(suite: Suite) -> None:

@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Optional
 
 import typer
 
-from tools.cli import place
+from tools.cli import parked
+from tools.cli.beside import ELSEWHERE, run, told
 from tools.cli.money import dollars
 from tools.cli.office import URL, office, segment
 from tools.cli.sentence import AsJson, DataDir, one_sentence
 from tools.cli.tables import details
-from tools.local import launch
 from tools.local.problem import Problem
 
 app = typer.Typer(
@@ -31,6 +29,7 @@ app = typer.Typer(
 )
 credit = typer.Typer(help="What organizations pay in advance.", no_args_is_help=True)
 terms = typer.Typer(help="Whether organizations pay in advance, and how far they are trusted.", no_args_is_help=True)
+app.add_typer(parked.app, name="parked")
 app.add_typer(credit, name="credit")
 app.add_typer(terms, name="terms")
 
@@ -59,9 +58,7 @@ capstan billing verify
 capstan billing verify --told answers.jsonl
 """
 
-TIMEOUT_S = 900.0
 VIOLATED = 1
-_ELSEWHERE = f"{URL} is set, and this is done beside the services: in their pods, as docs/operations.md says."
 
 Organization = Annotated[
     Optional[str],  # noqa: UP045  # typer
@@ -168,47 +165,17 @@ def set_terms(
         _show(_asked(data_dir, "terms", "set", _known(data_dir, organization), *wish), as_json)
 
 
-def run(data_dir: Path | None, service: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
-    """Run a service's own command beside what runs here. Raises `Problem` when nothing does."""
-    from tools.local.assembly import environment
-    from tools.local.layout import Layout
-    from tools.local.plan import Plan
-    from tools.local.roster import services
-
-    if os.environ.get(URL):
-        raise Problem(_ELSEWHERE)
-    folder = place.data_folder(data_dir)
-    if launch.running(folder) is None:
-        raise Problem(f"Nothing runs in {folder.root}: start it with `{place.typed_command()} up`.")
-    layout = Layout(Plan(folder.root, model=""), folder)
-    (one,) = [each for each in services(layout) if each.name == service]
-    return subprocess.run(
-        [sys.executable, "-m", one.module, *arguments],
-        cwd=launch.ROOT,
-        env=environment(layout, one, {"OPS_LISTEN": f"unix:{layout.ops_socket(service)}"}),
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-        check=False,
-    )
-
-
 def _known(data_dir: Path | None, organization: str | None) -> str:
     """Find the organization's id: billing itself would take any. Raises `Problem` when there is none like it."""
     if os.environ.get(URL):
-        raise Problem(_ELSEWHERE)
+        raise Problem(ELSEWHERE)
     there = office(data_dir)
     found = there.get(f"organizations/{segment(organization)}" if organization else "organization")
     return str(found["id"])
 
 
 def _asked(data_dir: Path | None, *arguments: str) -> dict[str, Any]:
-    done = run(data_dir, "billing", arguments)
-    if done.returncode:
-        raise Problem(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "Billing cannot tell.")
-    if done.stderr.strip():
-        print(done.stderr.strip(), file=sys.stderr)
-    answer: dict[str, Any] = json.loads(done.stdout)
+    answer: dict[str, Any] = json.loads(told(run(data_dir, "billing", arguments)))
     return answer
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from capstan.billing.v1 import billing_pb2
-from services.billing import commands
+from services.billing import commands, parked_command
 from services.billing.price_file import PriceFileError
 from services.billing.settings import PACKAGED_PRICE_BOOK, Settings
 from tests.integration.billing.conftest import NOON, Books, usage_event
@@ -71,14 +71,14 @@ async def test_an_event_without_a_price_waits_for_one(books: Books, tmp_path: Pa
     (receipt,) = await books.ingest(ancient)
     assert receipt.status == billing_pb2.RECEIPT_STATUS_PARKED
     assert "no price" in receipt.failure.message
-    assert await commands.reprocess(books.settings) == 1
+    assert await parked_command.retry(books.settings) == 1
     assert await commands.verify(books.settings) == 1
 
     priced = with_version(
         tmp_path, books.settings, version=4, effective_time="2001-01-01T00:00:00Z", prices={"*": RATES}
     )
     await commands.migrate(priced)
-    assert await commands.reprocess(books.settings) == 0
+    assert await parked_command.retry(books.settings) == 0
     account = await books.account(organization_id)
     assert (account.event_count, account.parked_count, account.receivable_nanousd) == (1, 0, 140)
     assert await commands.verify(books.settings) == 0

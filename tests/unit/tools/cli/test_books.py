@@ -17,6 +17,9 @@ from tools.cli.__main__ import app
         ["credit", "show"],
         ["credit", "grant", "5", "org-1"],
         ["terms", "set", "--prepaid"],
+        ["parked", "list"],
+        ["parked", "retry"],
+        ["parked", "dismiss", "3f9a0c11", "a test of ours"],
     ],
     ids=" ".join,
 )
