@@ -9,7 +9,7 @@ import pytest
 from capstan.inference.v1 import inference_pb2 as pb
 from chassis.errors import Reason
 from services.inference.settings import Settings
-from tests.integration.inference.test_service import Gateway, service, stub_of
+from tests.integration.inference.service_client import Gateway, service, stub_of
 
 SHORT = Settings(
     model_name="sim", engine="simulator", sim_tokens_per_s=0, sim_ttft_s=0, sim_answer_tokens=40, max_adapters=1
