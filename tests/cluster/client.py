@@ -20,12 +20,8 @@ QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
 def chat(client: openai.OpenAI, model: str) -> dict[str, object]:
     """One whole answer."""
     answer = client.chat.completions.create(model=model, messages=QUESTION, max_completion_tokens=32)
-    usage = answer.usage
-    return {
-        "text": answer.choices[0].message.content,
-        "finish": answer.choices[0].finish_reason,
-        "tokens": usage.completion_tokens,
-    }
+    text, finish = answer.choices[0].message.content, answer.choices[0].finish_reason
+    return {"text": text, "finish": finish} | told(answer._request_id, answer.usage)
 
 
 def once(client: openai.OpenAI, model: str) -> dict[str, object]:
@@ -47,8 +43,21 @@ def stream(client: openai.OpenAI, model: str) -> dict[str, object]:
         if chunk.choices:
             pieces += 1
             finish = chunk.choices[0].finish_reason or finish
-    tokens = usage.completion_tokens if usage else None
-    return {"pieces": pieces, "finish": finish, "tokens": tokens, "first_s": round((first or 0) - begin, 3)}
+    request_id = answer.response.headers["x-request-id"]
+    return {"pieces": pieces, "finish": finish, "first_s": round((first or 0) - begin, 3)} | told(request_id, usage)
+
+
+def told(request_id: str, usage: openai.types.CompletionUsage | None) -> dict[str, object]:
+    """What a client was told that a completed request used, as `verify --told` reads it."""
+    if usage is None:
+        return {}
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    return {
+        "request_id": request_id,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "cached_tokens": cached,
+    }
 
 
 def load(client: openai.OpenAI, model: str, streams: int) -> list[dict[str, object]]:

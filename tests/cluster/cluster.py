@@ -96,6 +96,8 @@ class Cluster:
         self._kubeconfig = kubeconfig
         self._helm = helm(kubeconfig, NAMESPACE, RELEASE, PATIENCE_S)
         self.api_key = ""
+        self.told: list[dict[str, Any]] = []
+        """What clients were told that their completed requests used."""
 
     def kubectl(self, *arguments: str, said: str | None = None, check: bool = True) -> str:
         """Run kubectl; answer what it printed. Raises `AssertionError` with its complaint."""
@@ -210,7 +212,9 @@ class Cluster:
         line = self.client_command(*arguments)
         done = subprocess.run(line, input=program, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        self._note([answer])
+        return answer
 
     @contextmanager
     def under_load(self, streams: int, model: str = MODEL) -> Iterator[list[dict[str, Any]]]:
@@ -234,6 +238,23 @@ class Cluster:
                 out, complaint = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 0, complaint
         results.extend(json.loads(out))
+        self._note(results)
+
+    def _note(self, results: list[dict[str, Any]]) -> None:
+        self.told += [each for each in results if "request_id" in each]
+
+    def books(self) -> str:
+        """Check the books as docs/operations.md has it, with what clients were told; answer what was printed."""
+        module = ("--", "python3", "-m")
+        meters = self.kubectl("exec", f"deploy/{RELEASE}-ratelimit", *module, "services.ratelimit", "audit", "--json")
+        gateways = self.kubectl("get", "pods", "-l", "app.kubernetes.io/name=gateway", "-o", "name").split()
+        journals = [self.kubectl("exec", each, *module, "services.gateway", "journal") for each in gateways]
+        told = [json.dumps(each) + "\n" for each in self.told]
+        line = ("verify", "--meters", "-", "--journals", "-", "--told", "-")
+        said = "".join([meters, *journals, *told])
+        return self.kubectl(
+            "exec", "-i", f"deploy/{RELEASE}-billing", *module, "services.billing", *line, said=said, check=False
+        )
 
     def _until_started(self, process: subprocess.Popen[str]) -> None:
         end = time.monotonic() + PATIENCE_S

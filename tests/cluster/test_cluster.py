@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -131,7 +132,7 @@ def test_the_official_sdk_gets_an_answer_and_a_stream(cluster: Cluster) -> None:
         assert "Paris" in answer["text"]
     with cluster.times.of("a stream") as said:
         streamed = cluster.client("stream", MODEL)
-        said.append(f"{streamed['tokens']} tokens, the first after {streamed['first_s']} s")
+        said.append(f"{streamed['completion_tokens']} tokens, the first after {streamed['first_s']} s")
     assert streamed["pieces"] >= 2
     assert streamed["finish"] in ("stop", "length")
 
@@ -246,7 +247,7 @@ def test_an_upgrade_lets_a_sleeping_model_sleep(cluster: Cluster) -> None:
 def test_a_request_wakes_a_sleeping_model_and_is_answered(cluster: Cluster) -> None:
     with cluster.times.of("a request to a sleeping model, until its answer") as said:
         answer = cluster.client("once", ELASTIC)
-        said.append(f"{answer['tokens']} tokens, one attempt")
+        said.append(f"{answer['completion_tokens']} tokens, one attempt")
     assert answer["finish"] in ("stop", "length")
     assert cluster.replicas(SCALED) == (1, 1)
 
@@ -281,6 +282,27 @@ def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:
         for writer in writers:
             cluster.kubectl("rollout", "status", writer, "--timeout=300s")
     assert cluster.client("chat", MODEL)["text"]
+
+
+def test_the_books_are_sound_and_charge_what_every_client_was_told(cluster: Cluster) -> None:
+    sound = {f"I{number}": "ok" for number in range(1, 13)}
+    with cluster.times.of("twelve invariants of the books, after all that") as said:
+        deadline = time.monotonic() + 60
+        while verdicts(printed := cluster.books()) != sound and time.monotonic() < deadline:
+            time.sleep(2)  # what ended just now may still be on its way
+        said.append(f"{len(cluster.told)} requests as their clients were told")
+    assert verdicts(printed) == sound, printed
+    assert len(cluster.told) > 20
+
+
+def verdicts(printed: str) -> dict[str, str]:
+    """The worst verdict on each invariant."""
+    worst: dict[str, str] = {}
+    for line in printed.splitlines():
+        invariant, verdict = line.split()[:2]
+        if worst.get(invariant, "ok") == "ok":
+            worst[invariant] = verdict
+    return worst
 
 
 @pytest.mark.skipif(not WHOLE, reason="with CAPSTAN_TEST_KUBE only when CAPSTAN_LONG_FAULTS=1")

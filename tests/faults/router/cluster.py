@@ -106,8 +106,10 @@ class Process:
             writer.close()
 
     async def metric(self, name: str, label: str = "") -> float:
-        """The sum of an instrument's samples, of those that have `label`, written `name="value"`."""
-        page = await self.page("/metrics")
+        """The sum of an instrument's samples, of those that have `label`, written `name="value"`; 0 of who is dead."""
+        async with asyncio.timeout(READY_WITHIN_S):
+            while not (page := await self.page("/metrics")) and self.running and self.running.returncode is None:
+                await asyncio.sleep(0.05)
         lines = (line for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{")) and label in line)
         return sum(float(line.rpartition(" ")[2]) for line in lines)
 

@@ -28,6 +28,8 @@ ENGINE = {
 PROMPTS = ("Tell me a story.", "Count to 40", "Write a poem about the sea.", "Count to 30")
 LOST_AT = 12
 """Events that the first client has read when the replica dies."""
+ROUNDS = 4
+"""An engine may have made all of its answers when the first client has read so many events: then once more."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -50,12 +52,17 @@ async def test_answers_of_a_lost_engine_go_on_on_the_other_word_for_word(pair: C
         if events == LOST_AT:
             pair[victim].send(signal.SIGKILL)
 
-    outcomes = await asyncio.gather(
-        *(ask(pair, GATEWAYS[0], prompt, max_tokens=120, seen=seen) for prompt in PROMPTS for _ in range(2))
-    )
-    assert [outcome for outcome in outcomes if not outcome.went_well] == []
-    assert {outcome.prompt: outcome.text for outcome in outcomes} == {name: one.text for name, one in whole.items()}
-    assert all(outcome.text == whole[outcome.prompt].text for outcome in outcomes)
-    assert all(outcome.completion_tokens == whole[outcome.prompt].completion_tokens for outcome in outcomes)
-    assert await pair[GATEWAYS[0]].metric("capstan_gateway_migrations_total") > 0
-    await check_bills(pair, outcomes)
+    for _ in range(ROUNDS):
+        outcomes = await asyncio.gather(
+            *(ask(pair, GATEWAYS[0], prompt, max_tokens=120, seen=seen) for prompt in PROMPTS for _ in range(2))
+        )
+        assert [outcome for outcome in outcomes if not outcome.went_well] == []
+        assert all(outcome.text == whole[outcome.prompt].text for outcome in outcomes)
+        assert all(outcome.completion_tokens == whole[outcome.prompt].completion_tokens for outcome in outcomes)
+        await check_bills(pair, outcomes)
+        if await pair[GATEWAYS[0]].metric("capstan_gateway_migrations_total"):
+            return
+        await pair[victim].kill()
+        await pair[victim].start()
+        await pair.placeable()
+    pytest.fail(f"in none of {ROUNDS} rounds was the engine lost before it had made all of its answers")
