@@ -25,7 +25,7 @@ def list_parked(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     with one_sentence():
         letters = [json.loads(line) for line in told(run(data_dir, "billing", ("parked", "list"))).splitlines()]
         headings = ("ID", "SINCE", "ORGANIZATION", "MODEL", "TOKENS", "REASON")
-        show(letters, headings, map(_row, letters), as_json=as_json, none="No event is parked.")
+        show(letters, headings, map(row, letters), as_json=as_json, none="No event is parked.")
 
 
 @app.command()
@@ -58,7 +58,8 @@ def dismiss(
         details(closed, [(closed["id"], closed["resolution"])], as_json=as_json)
 
 
-def _row(letter: dict[str, Any]) -> tuple[str, ...]:
+def row(letter: dict[str, Any]) -> tuple[str, ...]:
+    """Write one in columns."""
     counts = letter["prompt_tokens"], letter["completion_tokens"]
     since = round(datetime.fromisoformat(letter["parked_time"]).timestamp())
     tokens = "unreadable" if None in counts else f"{counts[0]} + {counts[1]}"
@@ -68,4 +69,4 @@ def _row(letter: dict[str, Any]) -> tuple[str, ...]:
 
 def _printable(text: str) -> str:
     """Show what came from outside as it is, but for what moves a terminal's cursor."""
-    return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
