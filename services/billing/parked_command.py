@@ -21,7 +21,7 @@ from chassis.errors import CapstanError
 from chassis.tenancy import Tenancy
 from services.billing.events import LONGEST_TEXT
 from services.billing.settings import Settings
-from services.billing.store import FIRST, Letter, Status, Store
+from services.billing.store import DISMISSED, FIRST, RECORDED, Letter, Status, Store
 from services.billing.wire import parked_delivery
 
 SHOWN_DIGITS = 16
@@ -66,7 +66,7 @@ async def retry(settings: Settings) -> int:
                 for letter, receipt in zip(letters, receipts, strict=True)
                 if receipt.status is not Status.PARKED
             ]
-            await store.resolve(settled, "recorded")
+            await store.resolve(settled, RECORDED)
             recorded += len(settled)
             stay += len(letters) - len(settled)
     _say({"recorded": recorded, "parked": stay})
@@ -100,7 +100,7 @@ async def done(args: argparse.Namespace, settings: Settings) -> int:
             wrong = "no parked event" if not found else "more than one parked event"
             sys.stderr.write(f"There is {wrong} whose id begins with {args.id}.\n")
             return 1
-        resolution = f"dismissed: {args.reason}"
+        resolution = DISMISSED + args.reason
         await store.resolve(found, resolution)
         _say({"id": found[0].hex()[:SHOWN_DIGITS], "resolution": resolution})
         return 0

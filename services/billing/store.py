@@ -68,6 +68,10 @@ class Letter:
 FIRST = (datetime.fromtimestamp(0, UTC), b"")
 """Before all of them."""
 
+RECORDED = "recorded"
+DISMISSED = "dismissed: "
+"""Resolutions of dead letters: how they were closed. After the second comes the reason."""
+
 
 @dataclass(frozen=True, slots=True)
 class Balance:

@@ -17,6 +17,7 @@ from services.billing.finding import Finding
 from services.billing.price_store import price_of
 from services.billing.pricing import FREE, FREE_OF_CHARGE, amount_nanousd
 from services.billing.reaches import VERIFY
+from services.billing.store import DISMISSED
 from services.billing.verify_budgets import budgets_hold
 from services.billing.verify_invoices import invoices_add_up
 from services.billing.verify_journals import journals_move
@@ -102,7 +103,10 @@ where schema.nspname = 'billing' and guard.tgname = 'append_only' and guard.tgen
 """
 
 _PARKED = """
-select count(*) as parked, min(parked_time) as oldest from billing.dead_letters where resolved_time is null
+select count(*) filter (where resolved_time is null) as parked,
+    min(parked_time) filter (where resolved_time is null) as oldest,
+    count(*) filter (where starts_with(resolution, $1)) as dismissed
+from billing.dead_letters
 """
 
 
@@ -209,7 +213,8 @@ async def _append_only(connection: Connection) -> Finding:
 
 
 async def _nothing_parked(connection: Connection) -> Finding:
-    row = await connection.fetchrow(_PARKED)
+    row = await connection.fetchrow(_PARKED, DISMISSED)
     assert row is not None
     since = f", the oldest since {row['oldest']:%Y-%m-%d %H:%M} UTC" if row["oldest"] else ""
-    return Finding("I12", row["parked"] == 0, "no event is parked", f"{row['parked']} parked{since}")
+    counts = f"{row['parked']} parked{since}; {row['dismissed']} dismissed"
+    return Finding("I12", row["parked"] == 0, "no event is parked", counts)

@@ -111,3 +111,5 @@ async def test_verify_names_no_parked_event_once_all_are_dismissed(
     for row in rows:
         await told(books, capsys, "dismiss", row["digest"].hex(), "the tests'")
     assert await commands.verify(books.settings) == 0
+    dismissed = await books.value("select count(*) from billing.dead_letters where resolution like 'dismissed:%'")
+    assert f" 0 parked; {dismissed} dismissed" in capsys.readouterr().out
