@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+TOLERATED_SKEW_S = 60.0
+"""By how much the clocks of two machines may differ before the one that keeps the books is believed alone."""
+
 
 class Clock(Protocol):
     """What the time is, and waiting for it to pass."""

@@ -40,7 +40,7 @@ class BudgetServicer(budgets_pb2_grpc.BudgetServiceServicer):
             (_id(item.organization_id, "organization_id"), _id(item.project_id, "project_id")) for item in request.items
         ]
         period = self._store.period
-        return budgets_pb2.CheckBudgetsResponse(
+        response = budgets_pb2.CheckBudgetsResponse(
             results=[
                 budgets_pb2.SpendingTerms(
                     budgets=[_budget(budget) for budget in standing.budgets(period)],
@@ -54,6 +54,8 @@ class BudgetServicer(budgets_pb2_grpc.BudgetServiceServicer):
                 for standing in await self._store.standings(asked)
             ]
         )
+        response.time.FromDatetime(self._now())
+        return response
 
     async def GetPosted(self, request: budgets_pb2.GetPostedRequest, context: object) -> budgets_pb2.GetPostedResponse:
         """Answer what is posted to a budget."""

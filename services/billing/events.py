@@ -8,6 +8,8 @@ import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from chassis.clock import TOLERATED_SKEW_S
+
 LONGEST_TEXT = 256
 """Characters of an id or a model's name, at most."""
 
@@ -17,7 +19,7 @@ DEFAULT_TIER = "default"
 MOST_TOKENS = 1 << 40
 """Tokens of one event, at most: far above any context, far below what overflows an amount."""
 
-TOLERATED_SKEW = timedelta(seconds=60)
+TOLERATED_SKEW = timedelta(seconds=TOLERATED_SKEW_S)
 """How far a gateway's clock may run ahead before its start times are not believed any more."""
 
 

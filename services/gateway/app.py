@@ -72,7 +72,7 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
         placer = Placer(channel(settings.router_address, sticky=True), kit.clock, settings.router_timeout_s)
         classifier = Classifier(channel(settings.moderation_address), settings.moderation_timeout_s)
         biller = Biller(channel(settings.billing_address), settings.billing_timeout_s, kit.clock)
-        treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s)
+        treasury = Treasury(channel(settings.billing_address), settings.budget_timeout_s, kit.clock)
         trust = Trust(settings.journal_path.with_suffix(".trust.json"))
         spending = Spending(treasury, kit.clock, trust, capped_completion_tokens=settings.capped_completion_tokens)
         stack.push_async_callback(spending.close)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from chassis.clock import Clock
+from chassis.clock import TOLERATED_SKEW_S, Clock
 from chassis.errors import CapstanError, Reason
 from services.gateway.charges import Budget
 from services.gateway.exposure import Exposure, Trust
@@ -103,7 +103,7 @@ class Spending:
             return Quote(price)
         if price is None:
             raise CapstanError(Reason.BUDGET_UNKNOWN, f"no price of {model} is known")
-        return self._bound(terms, price, size, datetime.fromtimestamp(start, UTC).strftime("%Y-%m"))
+        return self._bound(terms, price, size, self._month(start, terms))
 
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer what billing has posted to a budget. Raises `CapstanError` when it does not tell."""
@@ -130,6 +130,12 @@ class Spending:
             return price_of(await self._prices.get(None), model)
         except CapstanError:
             return None
+
+    def _month(self, start: float, terms: PaymentTerms) -> str:
+        """Answer the month in which billing will post it: by its own clock, where ours is too wrong to be believed."""
+        theirs = start if terms.epoch_s is None else terms.epoch_s + self._clock.monotonic()
+        believed = start if abs(start - theirs) <= TOLERATED_SKEW_S else theirs
+        return datetime.fromtimestamp(believed, UTC).strftime("%Y-%m")
 
     def _bound(self, terms: PaymentTerms, price: Price, size: Size, month: str) -> Quote:
         context = size.context_tokens or LONGEST_CONTEXT

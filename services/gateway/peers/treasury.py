@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from capstan.billing.v1 import billing_pb2, billing_pb2_grpc, budgets_pb2, budgets_pb2_grpc
+from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from services.gateway.charges import BudgetKind
 from services.gateway.money import Price
@@ -18,6 +19,10 @@ _KINDS: dict[int, BudgetKind] = {
     budgets_pb2.BUDGET_KIND_ORGANIZATION: "organization",
     budgets_pb2.BUDGET_KIND_PROJECT: "project",
 }
+
+
+_Told = tuple[budgets_pb2.SpendingTerms, float | None]
+"""With `PaymentTerms.epoch_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class PaymentTerms:
     """What may be served on trust while money cannot be checked."""
     recovered: tuple[Recovered, ...] = ()
     """Lately; what the caps have posted has them."""
+    epoch_s: float | None = None
+    """Unix seconds by billing's clock, by which months turn, at 0 of this gateway's monotonic one; None: not told."""
 
     @property
     def bound(self) -> bool:
@@ -60,15 +67,16 @@ class PaymentTerms:
 class Treasury:
     """The gateway's view of prices and budgets. Every method raises `CapstanError` when billing is away."""
 
-    def __init__(self, channel: grpc.aio.Channel, timeout_s: float) -> None:
+    def __init__(self, channel: grpc.aio.Channel, timeout_s: float, clock: Clock) -> None:
         self._billing = billing_pb2_grpc.BillingServiceStub(channel)
         self._budgets = budgets_pb2_grpc.BudgetServiceStub(channel)
         self._timeout_s = timeout_s
-        self._coalescer: Coalescer[budgets_pb2.BudgetQuery, budgets_pb2.SpendingTerms] = Coalescer(self._check)
+        self._clock = clock
+        self._coalescer: Coalescer[budgets_pb2.BudgetQuery, _Told] = Coalescer(self._check)
 
     async def terms(self, organization_id: str, project_id: str) -> PaymentTerms:
         """Answer what binds a project now."""
-        found = await self._coalescer.submit(
+        found, epoch_s = await self._coalescer.submit(
             budgets_pb2.BudgetQuery(organization_id=organization_id, project_id=project_id)
         )
         caps = (
@@ -83,7 +91,7 @@ class Treasury:
             for budget in found.budgets
         )
         recovered = (Recovered(one.request_id, one.token_count) for one in found.recovered)
-        return PaymentTerms(tuple(caps), found.prepaid, found.max_exposure_nanousd, tuple(recovered))
+        return PaymentTerms(tuple(caps), found.prepaid, found.max_exposure_nanousd, tuple(recovered), epoch_s)
 
     async def posted(self, subject_id: str, period_id: str) -> int:
         """Answer the nano-dollars posted to a budget so far."""
@@ -110,11 +118,14 @@ class Treasury:
             for price in answer.prices
         }
 
-    async def _check(self, items: Sequence[budgets_pb2.BudgetQuery]) -> Sequence[budgets_pb2.SpendingTerms]:
+    async def _check(self, items: Sequence[budgets_pb2.BudgetQuery]) -> Sequence[_Told]:
         answer: budgets_pb2.CheckBudgetsResponse = await call(
             self._budgets.CheckBudgets,
             budgets_pb2.CheckBudgetsRequest(items=items),
             timeout_s=self._timeout_s,
             peer="billing",
         )
-        return answer.results
+        epoch_s = None
+        if answer.HasField("time"):  # an older billing does not tell
+            epoch_s = answer.time.ToNanoseconds() / 1e9 - self._clock.monotonic()
+        return [(result, epoch_s) for result in answer.results]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -146,9 +147,7 @@ def test_a_spend_limit_that_is_used_up_opens_with_the_month_and_the_statement_is
     old = month(turn - timedelta(days=1))
     clocks.set(turn - timedelta(seconds=60))
     organization = clocked.organization_id
-    seen = asyncio.run(load(clocked, 0.5, 2, SEEDS[0]))
-    clocked.settled(seen)
-    clocked.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=clocked.spending()[old])
+    clocked.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=used_up(clocked, old))
     try:
         until(lambda: asyncio.run(asked(clocked)) == SPENT, every_s=0.3)
         clocks.set(turn - timedelta(seconds=1))
@@ -159,6 +158,35 @@ def test_a_spend_limit_that_is_used_up_opens_with_the_month_and_the_statement_is
         clocked.budgets("SetSpendLimit", organization_id=organization)
     assert clocked.issued(old).total_nanousd == clocked.spending()[old]
     clocked.verify()
+
+
+@pytest.mark.usefixtures("right_again")
+def test_a_gateway_whose_clock_is_in_the_next_month_opens_no_limit_of_this_one(clocked: Books, clocks: Clocks) -> None:
+    turn = next_month(clocks.now())
+    this = month(turn - timedelta(days=1))
+    clocks.set(turn - timedelta(minutes=5))
+    organization = clocked.organization_id
+    clocked.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=used_up(clocked, this))
+    try:
+        until(lambda: asyncio.run(asked(clocked)) == SPENT, every_s=0.3)
+        clocks.gateway_is(ahead_s=600)
+        for _ in range(20):  # before and after it has asked billing again
+            assert asyncio.run(asked(clocked)) == SPENT
+            time.sleep(0.3)
+        assert clocks.now() < turn
+    finally:
+        clocked.budgets("SetSpendLimit", organization_id=organization)
+    clocked.verify()
+
+
+def used_up(books: Books, period: str) -> int:
+    """Answer what a month's spending comes to, after some more: a limit that leaves another month room for requests."""
+
+    async def some() -> list[Seen]:
+        return list(await asyncio.gather(*(books.driver.chat(max_tokens=TOKENS_PER_S) for _ in range(8))))
+
+    books.settled(asyncio.run(some()))
+    return books.spending()[period]
 
 
 def next_month(now: datetime) -> datetime:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from capstan.billing.v1 import billing_pb2, budgets_pb2, budgets_pb2_grpc
+from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
 from chassis.postgres import pool
 from chassis.rpc_client import call
@@ -20,6 +21,7 @@ from services.billing import commands
 from services.billing.alerts import PAUSES_S, Alerts
 from services.billing.budget_servicer import KINDS
 from services.billing.webhook import Webhook, secret_of, signature
+from services.gateway.peers.treasury import Treasury
 from tests.integration.billing.conftest import NOON, Books, usage_event
 
 MONTH = "2026-11"
@@ -44,6 +46,16 @@ async def terms(books: Books, organization_id: str, project_id: str = "proj_1") 
 
 def seen(told: budgets_pb2.SpendingTerms) -> list[tuple[str, int, str, int, int, bool]]:
     return [(b.subject_id, b.kind, b.period_id, b.cap_nanousd, b.posted_nanousd, b.soft) for b in told.budgets]
+
+
+@pytest.mark.parametrize("wrong_s", [0, 600, -600])
+async def test_a_gateway_learns_billings_time_whatever_its_own_clock_says(
+    books: Books, organization_id: str, wrong_s: float
+) -> None:
+    clock = ManualClock(NOON.timestamp() + wrong_s)
+    told = await Treasury(books.channel, 5, clock).terms(organization_id, "proj_1")
+    assert told.epoch_s is not None
+    assert told.epoch_s + clock.monotonic() == pytest.approx(NOON.timestamp())
 
 
 def test_every_kind_has_its_value_on_the_wire() -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from services.gateway.spending import FRESH_S, USABLE_S, Size, Spending
 
 NOVEMBER = 1_795_000_000.0
 """18 November 2026."""
+OCTOBER, DECEMBER = (datetime(2026, month, 1, tzinfo=UTC).timestamp() for month in (10, 12))
 PRICE = Price(7, 1_000_000, 500_000, 2_000_000)
 
 
@@ -75,6 +78,30 @@ def spending(billing: Billing, trust: Trust | None = None, **options: Any) -> tu
 
 async def quoted(spent: Spending, **changes: Any) -> Any:
     return await spent.quote("org-1", "proj_1", "m", size(**changes), NOVEMBER)
+
+
+async def test_the_month_is_the_one_in_which_billing_posts_whatever_the_gateways_clock_says() -> None:
+    billing = Billing(cap(period_id="2026-10", posted_nanousd=10**9))
+    ahead, clock = spending(billing)
+    billing.told = replace(billing.told, epoch_s=OCTOBER - clock.monotonic())
+    with pytest.raises(CapstanError) as refused:
+        await quoted(ahead)
+    assert refused.value.reason is Reason.QUOTA_EXHAUSTED
+    behind, clock = spending(billing)
+    billing.told = replace(
+        billing.told, caps=(cap(period_id="2026-12", posted_nanousd=7),), epoch_s=DECEMBER - clock.monotonic()
+    )
+    (held,) = (await quoted(behind)).budgets
+    assert (held.period_id, held.floor_nanousd) == ("2026-12", 7)
+
+
+async def test_a_clock_that_is_less_than_a_minute_off_is_believed_as_billing_believes_it() -> None:
+    billing = Billing(cap(period_id="2026-12"))
+    spent, clock = spending(billing)
+    billing.told = replace(billing.told, epoch_s=DECEMBER - clock.monotonic())
+    for start, month in ((DECEMBER - 59, "2026-11"), (DECEMBER - 61, "2026-12")):
+        (held,) = (await spent.quote("org-1", "proj_1", "m", size(), start)).budgets
+        assert held.period_id == month
 
 
 async def test_without_budgets_nothing_is_held_and_the_price_is_fixed() -> None:
