@@ -63,7 +63,10 @@ def values(**changes: Any) -> dict[str, Any]:
 
 
 def with_elastic_model(*, answer_tokens: int = 200) -> dict[str, Any]:
-    """Changes of the shared values: a second, simulated model that scales by its demand and sleeps without any."""
+    """Changes of the shared values: a second, simulated model that scales by its demand and sleeps without any.
+
+    And another log level, which replaces every pod of the first.
+    """
     elastic = {
         "name": ELASTIC,
         "engine": "simulator",
@@ -84,7 +87,8 @@ def with_elastic_model(*, answer_tokens: int = 200) -> dict[str, Any]:
             "idleSeconds": IDLE_S,
         },
     }
-    return {"models": [*values()["global"]["models"], elastic], "autoscaling": {"metrics": "builtin"}}
+    models = [*values()["global"]["models"], elastic]
+    return {"models": models, "autoscaling": {"metrics": "builtin"}, "logLevel": "WARNING"}
 
 
 class Cluster:

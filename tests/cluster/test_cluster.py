@@ -211,11 +211,11 @@ def test_pods_that_are_deleted_come_back_and_break_no_stream(cluster: Cluster) -
     assert broken(results) == []
 
 
-def test_an_upgrade_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) -> None:
+def test_an_upgrade_of_everything_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) -> None:
     before = secrets(cluster)
     with cluster.times.of("helm upgrade under streams") as said:
         with cluster.under_load(1) as results:
-            cluster.upgrade(logLevel="WARNING")
+            cluster.upgrade(**with_elastic_model())
         said.append(f"{len(results)} streams, {len(broken(results))} broken")
     assert secrets(cluster) == before
     assert results
@@ -223,7 +223,6 @@ def test_an_upgrade_keeps_secrets_and_the_key_goes_on_working(cluster: Cluster) 
 
 
 def test_a_model_scales_with_its_demand_and_back_to_one(cluster: Cluster) -> None:
-    cluster.upgrade(**with_elastic_model())
     with cluster.times.of("one replica to three under ten streams"):
         cluster.client("chat", ELASTIC)  # so that it does not fall asleep just now
         with cluster.under_load(10, ELASTIC) as results:
