@@ -34,7 +34,7 @@ def credit(argv: Sequence[str], settings: Settings) -> int:
     grant.add_argument(
         "--id", type=_id, help="names the payment: the same again enters nothing. Left out: a new one each time"
     )
-    grant.add_argument("--note", type=_text, default="", help="for people")
+    grant.add_argument("--note", type=people_text, default="", help="for people")
     return _run(parser.parse_args(argv), settings)
 
 
@@ -72,10 +72,11 @@ def nanousd(text: str) -> int:
 def _id(text: str) -> str:
     if not text:
         raise argparse.ArgumentTypeError("it must not be empty")
-    return _text(text)
+    return people_text(text)
 
 
-def _text(text: str) -> str:
+def people_text(text: str) -> str:
+    """Read what people write for people. Raises `argparse.ArgumentTypeError`."""
     if len(text) > LONGEST_TEXT or "\0" in text:
         raise argparse.ArgumentTypeError(f"at most {LONGEST_TEXT} characters")
     return text

@@ -19,7 +19,7 @@ from chassis import postgres
 from chassis.clock import utc
 from chassis.errors import CapstanError
 from chassis.tenancy import Tenancy
-from services.billing.events import LONGEST_TEXT
+from services.billing.account_command import people_text
 from services.billing.settings import Settings
 from services.billing.store import DISMISSED, FIRST, RECORDED, Letter, Status, Store
 from services.billing.wire import parked_delivery
@@ -54,27 +54,15 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-async def retry(settings: Settings) -> int:
-    """Try all parked events again; 1 when some stay parked."""
-    recorded = stay = 0
-    async with postgres.pool(settings.database(), application_name="retry billing", max_size=1) as pool:
-        store = _store(pool, settings)
-        async for letters in _letters(store):
-            receipts = await store.ingest([parked_delivery(letter.payload) for letter in letters])
-            settled = [
-                letter.digest
-                for letter, receipt in zip(letters, receipts, strict=True)
-                if receipt.status is not Status.PARKED
-            ]
-            await store.resolve(settled, RECORDED)
-            recorded += len(settled)
-            stay += len(letters) - len(settled)
-    _say({"recorded": recorded, "parked": stay})
-    return 1 if stay else 0
-
-
-def _store(pool: postgres.Pool, settings: Settings) -> Store:
-    return Store(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
+async def done(args: argparse.Namespace, settings: Settings) -> int:
+    """Do what was asked; 1 when it cannot be done. Raises `CapstanError` when PostgreSQL is away."""
+    async with postgres.pool(settings.database(), application_name="parked billing", max_size=1) as pool:
+        store = Store(Tenancy(pool, "billing"), lambda: utc(settings.clock()))
+        if args.action == "list":
+            return await _list(store)
+        if args.action == "retry":
+            return await _retry(store)
+        return await _dismiss(store, args.id, args.reason)
 
 
 async def _letters(store: Store) -> AsyncIterator[list[Letter]]:
@@ -84,26 +72,39 @@ async def _letters(store: Store) -> AsyncIterator[list[Letter]]:
         yield letters
 
 
-async def done(args: argparse.Namespace, settings: Settings) -> int:
-    """Do what was asked; 1 when it cannot be done. Raises `CapstanError` when PostgreSQL is away."""
-    if args.action == "retry":
-        return await retry(settings)
-    async with postgres.pool(settings.database(), application_name="parked billing", max_size=1) as pool:
-        store = _store(pool, settings)
-        if args.action == "list":
-            async for letters in _letters(store):
-                for letter in letters:
-                    _say(described(letter))
-            return 0
-        found = await store.parked_like(args.id)
-        if len(found) != 1:
-            wrong = "no parked event" if not found else "more than one parked event"
-            sys.stderr.write(f"There is {wrong} whose id begins with {args.id}.\n")
-            return 1
-        resolution = DISMISSED + args.reason
-        await store.resolve(found, resolution)
-        _say({"id": found[0].hex()[:SHOWN_DIGITS], "resolution": resolution})
-        return 0
+async def _list(store: Store) -> int:
+    async for letters in _letters(store):
+        for letter in letters:
+            _say(described(letter))
+    return 0
+
+
+async def _retry(store: Store) -> int:
+    recorded = stay = 0
+    async for letters in _letters(store):
+        receipts = await store.ingest([parked_delivery(letter.payload) for letter in letters])
+        settled = [
+            letter.digest
+            for letter, receipt in zip(letters, receipts, strict=True)
+            if receipt.status is not Status.PARKED
+        ]
+        await store.resolve(settled, RECORDED)
+        recorded += len(settled)
+        stay += len(letters) - len(settled)
+    _say({"recorded": recorded, "parked": stay})
+    return 1 if stay else 0
+
+
+async def _dismiss(store: Store, digits: str, reason: str) -> int:
+    found = await store.parked_like(digits)
+    if len(found) != 1:
+        wrong = "no parked event" if not found else "more than one parked event"
+        sys.stderr.write(f"There is {wrong} whose id begins with {digits}.\n")
+        return 1
+    resolution = DISMISSED + reason
+    await store.resolve(found, resolution)
+    _say({"id": found[0].hex()[:SHOWN_DIGITS], "resolution": resolution})
+    return 0
 
 
 def described(letter: Letter) -> dict[str, object]:
@@ -135,6 +136,7 @@ def _id(text: str) -> str:
 
 
 def _reason(text: str) -> str:
-    if not text.strip() or len(text) > LONGEST_TEXT or "\0" in text:
-        raise argparse.ArgumentTypeError(f"write a reason, at most {LONGEST_TEXT} characters")
-    return text.strip()
+    reason = people_text(text).strip()
+    if not reason:
+        raise argparse.ArgumentTypeError("it must not be empty")
+    return reason

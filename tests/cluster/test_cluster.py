@@ -21,6 +21,7 @@ from tests.cluster.cluster import (
     Cluster,
     with_elastic_model,
 )
+from tests.verdicts import SOUND, verdicts
 
 SERVICES = ("auth", "billing", "jobs", "moderation", "ratelimit", "router")
 REACH = """\
@@ -284,24 +285,13 @@ def test_a_backup_brings_back_what_was_lost(cluster: Cluster) -> None:
 
 
 def test_the_books_are_sound_and_charge_what_every_client_was_told(cluster: Cluster) -> None:
-    sound = {f"I{number}": "ok" for number in range(1, 13)}
     with cluster.times.of("twelve invariants of the books, after all that") as said:
         deadline = time.monotonic() + 180  # gateways that found billing away ask again after 30 s at the most
-        while verdicts(printed := cluster.books()) != sound and time.monotonic() < deadline:
+        while verdicts(printed := cluster.books()) != SOUND and time.monotonic() < deadline:
             time.sleep(2)
         said.append(f"{len(cluster.told)} requests as their clients were told")
-    assert verdicts(printed) == sound, printed
+    assert verdicts(printed) == SOUND, printed
     assert len(cluster.told) > 20
-
-
-def verdicts(printed: str) -> dict[str, str]:
-    """The worst verdict on each invariant."""
-    worst: dict[str, str] = {}
-    for line in printed.splitlines():
-        invariant, verdict = line.split()[:2]
-        if worst.get(invariant, "ok") == "ok":
-            worst[invariant] = verdict
-    return worst
 
 
 @pytest.mark.skipif(not WHOLE, reason="with CAPSTAN_TEST_KUBE only when CAPSTAN_LONG_FAULTS=1")

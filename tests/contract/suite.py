@@ -136,22 +136,19 @@ class Suite:
 
     def account(self, organization_id: str) -> billing_pb2.GetAccountResponse:
         """Ask billing what an organisation owes."""
-        with grpc.insecure_channel(self.stack.address("billing")) as channel:
-            stub = billing_pb2_grpc.BillingServiceStub(channel)
-            request = billing_pb2.GetAccountRequest(organization_id=organization_id)
+        request = billing_pb2.GetAccountRequest(organization_id=organization_id)
+        with self._billing() as stub:
             return stub.GetAccount(request, timeout=PATIENCE_S, wait_for_ready=True)
 
     def ingest(self, *events: billing_pb2.UsageEvent) -> list[billing_pb2.Receipt]:
         """Tell billing of usage, as a gateway would."""
-        with grpc.insecure_channel(self.stack.address("billing")) as channel:
-            stub = billing_pb2_grpc.BillingServiceStub(channel)
-            request = billing_pb2.IngestRequest(events=events)
+        request = billing_pb2.IngestRequest(events=events)
+        with self._billing() as stub:
             return list(stub.Ingest(request, timeout=PATIENCE_S, wait_for_ready=True).receipts)
 
     def prices(self) -> dict[str, billing_pb2.Price]:
         """Ask billing for the prices in force, by model."""
-        with grpc.insecure_channel(self.stack.address("billing")) as channel:
-            stub = billing_pb2_grpc.BillingServiceStub(channel)
+        with self._billing() as stub:
             response = stub.ListPrices(billing_pb2.ListPricesRequest(), timeout=PATIENCE_S, wait_for_ready=True)
         return {price.model: price for price in response.prices}
 
@@ -222,6 +219,11 @@ class Suite:
     def _environment(self) -> dict[str, str]:
         """What commands are to be run with, to be set like the services."""
         return dict(os.environ) | self.stack.plan.environment | {"PYTHONPATH": import_path()}
+
+    @contextlib.contextmanager
+    def _billing(self) -> Iterator[billing_pb2_grpc.BillingServiceStub]:
+        with grpc.insecure_channel(self.stack.address("billing")) as channel:
+            yield billing_pb2_grpc.BillingServiceStub(channel)
 
     def _dsn(self) -> str:
         return Layout(self.stack.plan, self.stack.folder).postgres.dsn()

@@ -7,6 +7,7 @@ from openai import OpenAI
 
 from capstan.billing.v1 import billing_pb2
 from tests.contract.suite import Suite, until
+from tests.verdicts import SOUND, verdicts
 from tools.local.roster import EMBEDDING_NAME
 
 CAPITAL = [{"role": "user", "content": "What is the capital of France?"}]
@@ -108,6 +109,5 @@ def test_an_operator_sees_what_could_not_be_recorded_and_closes_it_with_a_reason
 
 def test_the_books_are_sound(suite: Suite) -> None:
     said = suite.sound_books()
-    seen = {line.split()[0]: line.split()[1] for line in said.splitlines()}
-    assert seen == {f"I{number}": "ok" for number in range(1, 13)}
+    assert verdicts(said) == SOUND
     assert " 0 requests told of" not in said

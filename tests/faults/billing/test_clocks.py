@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -146,16 +147,11 @@ def test_a_spend_limit_that_is_used_up_opens_with_the_month_and_the_statement_is
     turn = next_month(clocks.now())
     old = month(turn - timedelta(days=1))
     clocks.set(turn - timedelta(seconds=60))
-    organization = clocked.organization_id
-    clocked.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=used_up(clocked, old))
-    try:
-        until(lambda: asyncio.run(asked(clocked)) == SPENT, every_s=0.3)
+    with used_up(clocked, old):
         clocks.set(turn - timedelta(seconds=1))
         assert asyncio.run(asked(clocked)) == SPENT
         until(lambda: clocks.now() >= turn)
         until(lambda: asyncio.run(asked(clocked)) == (200, ""), every_s=0.3)
-    finally:
-        clocked.budgets("SetSpendLimit", organization_id=organization)
     assert clocked.issued(old).total_nanousd == clocked.spending()[old]
     clocked.verify()
 
@@ -165,28 +161,33 @@ def test_a_gateway_whose_clock_is_in_the_next_month_opens_no_limit_of_this_one(c
     turn = next_month(clocks.now())
     this = month(turn - timedelta(days=1))
     clocks.set(turn - timedelta(minutes=5))
-    organization = clocked.organization_id
-    clocked.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=used_up(clocked, this))
-    try:
-        until(lambda: asyncio.run(asked(clocked)) == SPENT, every_s=0.3)
+    with used_up(clocked, this):
         clocks.gateway_is(ahead_s=600)
         for _ in range(20):  # before and after it has asked billing again
             assert asyncio.run(asked(clocked)) == SPENT
             time.sleep(0.3)
         assert clocks.now() < turn
-    finally:
-        clocked.budgets("SetSpendLimit", organization_id=organization)
     clocked.verify()
 
 
-def used_up(books: Books, period: str) -> int:
-    """Answer what a month's spending comes to, after some more: a limit that leaves another month room for requests."""
+@contextmanager
+def used_up(books: Books, period: str) -> Iterator[None]:
+    """Spend some more and limit each month to what this one comes to, so that another has room for requests.
+
+    The block begins when nothing is let in any more; the limit ends with it.
+    """
 
     async def some() -> list[Seen]:
         return list(await asyncio.gather(*(books.driver.chat(max_tokens=TOKENS_PER_S) for _ in range(8))))
 
     books.settled(asyncio.run(some()))
-    return books.spending()[period]
+    organization = books.organization_id
+    books.budgets("SetSpendLimit", organization_id=organization, hard_nanousd=books.spending()[period])
+    try:
+        until(lambda: asyncio.run(asked(books)) == SPENT, every_s=0.3)
+        yield
+    finally:
+        books.budgets("SetSpendLimit", organization_id=organization)
 
 
 def next_month(now: datetime) -> datetime:

@@ -87,6 +87,10 @@ class Process:
                 assert self.running.returncode is None, self.log.read_text()[-2000:]
                 await asyncio.sleep(0.05)
 
+    @property
+    def lives(self) -> bool:
+        return self.running is not None and self.running.returncode is None
+
     async def is_ready(self) -> bool:
         return (await self.page("/readyz"))[:12] == "HTTP/1.1 200"
 
@@ -108,7 +112,7 @@ class Process:
     async def metric(self, name: str, label: str = "") -> float:
         """The sum of an instrument's samples, of those that have `label`, written `name="value"`; 0 of who is dead."""
         async with asyncio.timeout(READY_WITHIN_S):
-            while not (page := await self.page("/metrics")) and self.running and self.running.returncode is None:
+            while not (page := await self.page("/metrics")) and self.lives:
                 await asyncio.sleep(0.05)
         lines = (line for line in page.splitlines() if line.startswith((f"{name} ", f"{name}{{")) and label in line)
         return sum(float(line.rpartition(" ")[2]) for line in lines)

@@ -71,14 +71,14 @@ async def test_an_event_without_a_price_waits_for_one(books: Books, tmp_path: Pa
     (receipt,) = await books.ingest(ancient)
     assert receipt.status == billing_pb2.RECEIPT_STATUS_PARKED
     assert "no price" in receipt.failure.message
-    assert await parked_command.retry(books.settings) == 1
+    assert await parked_command.done(parked_command.arguments(["retry"]), books.settings) == 1
     assert await commands.verify(books.settings) == 1
 
     priced = with_version(
         tmp_path, books.settings, version=4, effective_time="2001-01-01T00:00:00Z", prices={"*": RATES}
     )
     await commands.migrate(priced)
-    assert await parked_command.retry(books.settings) == 0
+    assert await parked_command.done(parked_command.arguments(["retry"]), books.settings) == 0
     account = await books.account(organization_id)
     assert (account.event_count, account.parked_count, account.receivable_nanousd) == (1, 0, 140)
     assert await commands.verify(books.settings) == 0

@@ -33,6 +33,13 @@ async def test_its_policy_names_its_script_and_style_by_their_hashes(client: Cli
     assert "unsafe" not in policy
 
 
+async def test_the_openapi_document_describes_the_endpoints(client: Client) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert {"/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/models", "/v1/models/{model}"} <= set(
+        document["paths"]
+    )
+
+
 async def test_the_document_has_every_operation_and_only_references_that_lead_somewhere(client: Client) -> None:
     document = (await client.get("/openapi.json", key="")).json()
     operations = [operation["operationId"] for methods in document["paths"].values() for operation in methods.values()]

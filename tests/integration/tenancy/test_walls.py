@@ -205,7 +205,7 @@ async def test_the_books_are_checked_and_parked_events_tried_across_the_wall(
     walls: dict[str, Tenancy], dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = Settings(dsn=SecretStr(dsn))
-    assert await parked_command.retry(settings) == 1
+    assert await parked_command.done(parked_command.arguments(["retry"]), settings) == 1
     assert '{"recorded": 0, "parked": 2}' in capsys.readouterr().out
     await billing.verify(settings)
     said = capsys.readouterr().out
