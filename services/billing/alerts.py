@@ -18,7 +18,7 @@ from chassis.clock import Clock
 from chassis.errors import CapstanError
 from chassis.tenancy import Tenancy
 from services.billing import budget_sql as sql
-from services.billing.budgets import period_of
+from services.billing.budgets import month_of, period_of
 from services.billing.reaches import ALERTS
 from services.billing.webhook import Webhook, WebhookError
 
@@ -57,8 +57,11 @@ class Alerts:
     async def look(self) -> None:
         """Fire what is reached and tell what is due."""
         now = self._now()
+        month = month_of(now)
         async with self._tenancy.entered("", ALERTS) as borrowed:
-            fired = await borrowed.fetch(sql.FIRE, period_of(now), now, self._webhook is not None)
+            fired = await borrowed.fetch(
+                sql.FIRE, period_of(now), now, self._webhook is not None, month, period_of(month - timedelta(days=1))
+            )
         for row in fired:
             self._log.warning(
                 "spending of %s in %s reached %s: %d of %d nano-dollars",

@@ -42,9 +42,11 @@ class Page:
     """Of the page that follows; empty when there is none."""
 
     @property
-    def is_whole_days(self) -> bool:
-        """Whether sums by day hold all there is to know."""
-        return self.width == DAY and _floor(self.start, DAY) == self.start and _floor(self.end, DAY) == self.end
+    def whole_days(self) -> tuple[datetime, datetime]:
+        """Start and end of what sums by day tell all about; what is before and after, or all, needs finer ones."""
+        first = -_floor_span(-(self.start - _EPOCH), DAY) + _EPOCH
+        last = _floor(self.end, DAY)
+        return (first, last) if self.width == DAY and first < last else (self.start, self.start)
 
     def bucket_of(self, time: datetime) -> datetime:
         """Answer the start of the bucket that `time` is in."""

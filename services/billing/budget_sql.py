@@ -9,8 +9,10 @@ select asked.organization_id, asked.project_id, whole.hard_nanousd as whole_hard
     coalesce(terms.prepaid, false) as prepaid,
     (select coalesce(sum(amount_nanousd), 0)::bigint from billing.credit_grants as given
         where given.organization_id = asked.organization_id) as granted,
-    coalesce(account.receivable_nanousd, 0) as used, terms.max_exposure_nanousd, lately.recovered_ids,
-    lately.recovered_tokens
+    coalesce(account.receivable_nanousd, 0) as used, (
+        select coalesce(sum(amount_nanousd), 0)::bigint from billing.corrections as corrected
+        where corrected.organization_id = asked.organization_id) as corrected, terms.max_exposure_nanousd,
+    lately.recovered_ids, lately.recovered_tokens
 from unnest($1::text[], $2::text[]) with ordinality as asked(organization_id, project_id, place)
     left join billing.spend_limits as whole on (whole.organization_id, whole.project_id) = (asked.organization_id, '')
     left join billing.spend_limits as part
@@ -38,7 +40,11 @@ select coalesce(sum(amount_nanousd), 0)::bigint from billing.spending
 where period = $2 and ((project_id = $1 and project_id <> '') or (organization_id = $1 and project_id = ''))
 """
 
-USED = "select coalesce(max(receivable_nanousd), 0)::bigint from billing.accounts where organization_id = $1"
+# Of a credit, corrections aside: they change how much of it there is.
+USED = """
+select (coalesce((select receivable_nanousd from billing.accounts where organization_id = $1), 0)
+    - coalesce((select sum(amount_nanousd) from billing.corrections where organization_id = $1), 0))::bigint
+"""
 
 SET_LIMIT = """
 insert into billing.spend_limits (organization_id, project_id, hard_nanousd, soft_nanousd, set_time)
@@ -72,8 +78,8 @@ GRANTED = "select organization_id, amount_nanousd from billing.credit_grants whe
 ALERT_COLUMNS = "alert_id, organization_id, project_id, threshold_nanousd, recipients, subject_prefix, create_time"
 
 CREATE_ALERT = f"""
-insert into billing.spend_alerts ({ALERT_COLUMNS})
-select $1, $2, $3, $4, $5, $6, $7
+insert into billing.spend_alerts ({ALERT_COLUMNS}, set_time)
+select $1, $2, $3, $4, $5, $6, $7, $7
 where (select count(*) from billing.spend_alerts where (organization_id, project_id) = ($2, $3)) < $8
 returning alert_id
 """  # noqa: S608 - only our own constants
@@ -84,7 +90,7 @@ order by create_time, alert_id
 """  # noqa: S608 - only our own constants
 
 UPDATE_ALERT = f"""
-update billing.spend_alerts set threshold_nanousd = $4, recipients = $5, subject_prefix = $6
+update billing.spend_alerts set threshold_nanousd = $4, recipients = $5, subject_prefix = $6, set_time = $7
 where (alert_id, organization_id, project_id) = ($1, $2, $3)
 returning {ALERT_COLUMNS}
 """  # noqa: S608 - only our own constants
@@ -93,11 +99,19 @@ FORGET_FIRING = """
 delete from billing.alert_firings where (organization_id, project_id, source, period) = ($1, $2, $3, $4)
 """
 
+# Once a limit is another one, it has not been reached yet.
+FORGET_LIMITS = """
+delete from billing.alert_firings where (organization_id, project_id, period) = ($1, $2, $3)
+    and (source = 'hard' and threshold_nanousd is distinct from $4::bigint
+        or source = 'soft' and threshold_nanousd is distinct from $5::bigint)
+"""
+
 DELETE_ALERT = """
 delete from billing.spend_alerts where (alert_id, organization_id, project_id) = ($1, $2, $3) returning alert_id
 """
 
-# Every threshold that a month's spending has reached and that has not fired in this month: alerts and both limits.
+# Every threshold that a month's spending has reached and that has not fired in this month: alerts and both limits. The
+# month before is looked at as well ($4: when it ended), because what began in it may have been posted after its end.
 FIRE = """
 insert into billing.alert_firings (
     organization_id, project_id, source, period, message_id, threshold_nanousd, amount_nanousd, recipients,
@@ -106,18 +120,20 @@ select reached.organization_id, reached.project_id, reached.source, spent.period
         gen_random_uuid()::text, '-', ''), reached.threshold_nanousd, spent.amount_nanousd, reached.recipients,
     reached.subject_prefix, $2::timestamptz, case when $3::boolean then $2::timestamptz end
 from (
-    select organization_id, project_id, alert_id as source, threshold_nanousd, recipients, subject_prefix
+    select organization_id, project_id, alert_id as source, threshold_nanousd, recipients, subject_prefix, set_time
     from billing.spend_alerts
     union all
-    select organization_id, project_id, 'hard', hard_nanousd, '{}', '' from billing.spend_limits
+    select organization_id, project_id, 'hard', hard_nanousd, '{}', '', set_time from billing.spend_limits
     where hard_nanousd is not null
     union all
-    select organization_id, project_id, 'soft', soft_nanousd, '{}', '' from billing.spend_limits
+    select organization_id, project_id, 'soft', soft_nanousd, '{}', '', set_time from billing.spend_limits
     where soft_nanousd is not null
 ) as reached
-    join billing.spending as spent
-        on (spent.organization_id, spent.project_id, spent.period) = (reached.organization_id, reached.project_id, $1)
+    cross join unnest(array[$1, $5]) as looked_at(period)
+    join billing.spending as spent on (spent.organization_id, spent.project_id, spent.period)
+        = (reached.organization_id, reached.project_id, looked_at.period)
 where spent.amount_nanousd >= reached.threshold_nanousd
+    and (spent.period = $1 or reached.set_time < $4::timestamptz)
     and not exists (
         select 1 from billing.alert_firings as fired
         where (fired.organization_id, fired.project_id, fired.source, fired.period)

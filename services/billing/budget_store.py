@@ -54,6 +54,7 @@ class BudgetStore:
                 row["prepaid"],
                 row["granted"],
                 row["used"],
+                row["corrected"],
                 DEFAULT_EXPOSURE_NANOUSD if row["max_exposure_nanousd"] is None else row["max_exposure_nanousd"],
                 tuple(zip(row["recovered_ids"], row["recovered_tokens"], strict=True)),
             )
@@ -70,14 +71,14 @@ class BudgetStore:
             return amount
 
     async def set_limit(self, organization_id: str, project_id: str, limit: Limit) -> None:
-        """Replace a limit, or remove it."""
+        """Replace a limit, or remove it. One that is changed may be told of again this month."""
+        owner = (organization_id, project_id)
         async with self._tenancy.entered(organization_id) as borrowed:
+            await borrowed.execute(sql.FORGET_LIMITS, *owner, self.period, limit.hard_nanousd, limit.soft_nanousd)
             if limit.is_none:
-                await borrowed.execute(sql.REMOVE_LIMIT, organization_id, project_id)
+                await borrowed.execute(sql.REMOVE_LIMIT, *owner)
             else:
-                await borrowed.execute(
-                    sql.SET_LIMIT, organization_id, project_id, limit.hard_nanousd, limit.soft_nanousd, self._now()
-                )
+                await borrowed.execute(sql.SET_LIMIT, *owner, limit.hard_nanousd, limit.soft_nanousd, self._now())
 
     async def set_terms(self, organization_id: str, *, prepaid: bool, max_exposure_nanousd: int | None) -> None:
         """Say how an organisation pays."""
@@ -129,6 +130,7 @@ class BudgetStore:
                 alert.threshold_nanousd,
                 list(alert.recipients),
                 alert.subject_prefix,
+                self._now(),
             )
             if row is None:
                 raise _no_alert(alert.alert_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 CREDIT_PERIOD = "credit"
 """The period of what is paid in advance: all time."""
@@ -64,7 +64,9 @@ class Standing:
     prepaid: bool
     granted: int
     used: int
-    """Ever."""
+    """Ever, corrections included."""
+    corrected: int
+    """Of it, what corrections took (below 0) or added."""
     max_exposure_nanousd: int
     recovered: tuple[tuple[str, int], ...] = ()
     """The project's requests that were lately settled for a dead gateway, and their tokens."""
@@ -72,7 +74,9 @@ class Standing:
     def budgets(self, period: str) -> Iterator[Budget]:
         """Yield what binds the project's requests in `period`."""
         if self.prepaid:
-            yield Budget(self.organization_id, Kind.CREDIT, CREDIT_PERIOD, self.granted, self.used, soft=False)
+            # A meter only ever rises, so what is taken back adds to what there is.
+            there_is, used = max(0, self.granted - self.corrected), self.used - self.corrected
+            yield Budget(self.organization_id, Kind.CREDIT, CREDIT_PERIOD, there_is, used, soft=False)
         for subject, kind, limit, posted in (
             (self.organization_id, Kind.ORGANIZATION, self.organization, self.organization_posted),
             (self.project_id, Kind.PROJECT, self.project, self.project_posted),
@@ -95,6 +99,11 @@ class Alert:
     recipients: tuple[str, ...]
     subject_prefix: str
     create_time: datetime
+
+
+def month_of(time: datetime) -> datetime:
+    """Answer when the month began that an aware `time` is in, UTC."""
+    return time.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 def period_of(time: datetime) -> str:

@@ -78,6 +78,8 @@ class Delivery:
     payload: bytes
     event: UsageEvent | None
     fault: str = ""
+    ahead: timedelta = timedelta()
+    """How far the clock is ahead that the payload's times were read off; the event's are by ours."""
 
     @property
     def digest(self) -> bytes:

@@ -69,7 +69,7 @@ class ReportStore:
         """Answer the sums of each bucket that has any, by the bucket's start and then by the groups' values."""
         groups = sorted(set(group_by))
         async with self._tenancy.entered(organization_id) as borrowed:
-            rows = await borrowed.fetch(_statement(page, groups), *_arguments(organization_id, page, filters))
+            rows = await borrowed.fetch(_statement(groups), *_arguments(organization_id, page, filters))
         found: dict[datetime, list[Sum]] = {}
         for row in rows:
             group = {dimension: row[dimension.value] for dimension in groups}
@@ -95,10 +95,11 @@ def _arguments(organization_id: str, page: Page, filters: Filters) -> list[objec
             )
         ),
         filters.batch,
+        *page.whole_days,
     ]
 
 
-def _statement(page: Page, groups: Sequence[Dimension]) -> str:
+def _statement(groups: Sequence[Dimension]) -> str:
     columns = [f"{LINE_ITEM if group is Dimension.LINE_ITEM else group.value} as {group.value}" for group in groups]
     keys = ", ".join(["1", *(str(7 + place) for place in range(1, len(groups) + 1))])
     # Only our own constants are put into the text; what was asked are arguments.
@@ -106,9 +107,14 @@ def _statement(page: Page, groups: Sequence[Dimension]) -> str:
 select date_bin($4, bucket_time, 'epoch'::timestamptz) as bucket, sum(request_count)::bigint,
     sum(prompt_tokens)::bigint, sum(cached_prompt_tokens)::bigint, sum(completion_tokens)::bigint,
     sum(reasoning_tokens)::bigint, sum(amount_nanousd)::bigint{"".join(", " + column for column in columns)}
-from billing.usage_{"days" if page.is_whole_days else "minutes"}
-where organization_id = $1 and bucket_time >= $2 and bucket_time < $3
-    and ($5::text[] is null or endpoint = any($5)) and ($6::text[] is null or project_id = any($6))
+from (
+    select * from billing.usage_days where organization_id = $1 and bucket_time >= $11 and bucket_time < $12
+    union all
+    select * from billing.usage_minutes where organization_id = $1 and bucket_time >= $2 and bucket_time < $11
+    union all
+    select * from billing.usage_minutes where organization_id = $1 and bucket_time >= $12 and bucket_time < $3
+) as used
+where ($5::text[] is null or endpoint = any($5)) and ($6::text[] is null or project_id = any($6))
     and ($7::text[] is null or owner_id = any($7)) and ($8::text[] is null or key_id = any($8))
     and ($9::text[] is null or model = any($9)) and ($10::boolean is null or batch = $10)
 group by {keys} order by {keys}

@@ -20,8 +20,9 @@ class Settings(DatabaseSettings):
     pool_size: int = Field(default=8, ge=1, le=100)
     """Connections to PostgreSQL at most; more deliveries at once wait for one."""
 
-    recovery_grace_s: float = Field(default=600.0, ge=1)
-    """How long after an engine told of a request its gateway has to tell too, before the engine's count is billed."""
+    recovery_grace_s: float = Field(default=900.0, ge=1)
+    """How long after an engine told of a request its gateway has to tell too, before the engine's count is billed.
+    Longer than the gateways' `request_timeout_s`: a request of several prompts, or attempts, is told of in parts."""
 
     reconcile_interval_s: float = Field(default=30.0, gt=0)
     """Time between two looks at what engines told."""

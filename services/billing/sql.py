@@ -93,11 +93,27 @@ select request_id from fresh
 
 AMOUNTS = "select request_id, amount_nanousd from billing.usage_events where request_id = any($1::text[])"
 
+# What a person has dismissed stays dismissed, in whatever words it is told again.
 PARK = """
-insert into billing.dead_letters (digest, organization_id, request_id, reason, payload)
-select * from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[]) as parked(digest)
+insert into billing.dead_letters (
+    digest, organization_id, request_id, reason, payload, ahead, parked_time, resolved_time, resolution)
+select parked.*, $7::timestamptz, case when closed.resolution is not null then $7::timestamptz end, closed.resolution
+from unnest($1::bytea[], $2::text[], $3::text[], $4::text[], $5::bytea[], $6::interval[])
+        as parked(digest, organization_id, request_id, reason, payload, ahead)
+    left join lateral (
+        select resolution from billing.dead_letters as letter
+        where letter.request_id = parked.request_id and letter.request_id <> ''
+            and letter.resolution is distinct from 'recorded' and letter.resolution is not null
+        limit 1) as closed on true
 order by parked.digest
 on conflict (digest) do nothing
+"""
+
+DISMISSED = """
+select request_id from billing.dead_letters as letter
+where request_id = any($1::text[]) and request_id <> '' and resolution is distinct from 'recorded'
+    and resolution is not null
+    and not exists (select from billing.usage_events as event where event.request_id = letter.request_id)
 """
 
 ACCOUNT = """
@@ -110,7 +126,7 @@ from billing.accounts where organization_id = $1
 PARKED_COUNT = "select count(*) from billing.dead_letters where resolved_time is null"
 
 PARKED = """
-select digest, organization_id, request_id, reason, parked_time, payload from billing.dead_letters
+select digest, organization_id, request_id, reason, parked_time, payload, ahead from billing.dead_letters
 where resolved_time is null and (parked_time, digest) > ($1, $2) order by parked_time, digest limit $3
 """
 
@@ -118,9 +134,11 @@ PARKED_LIKE = """
 select digest from billing.dead_letters where resolved_time is null and starts_with(encode(digest, 'hex'), $1) limit 2
 """
 
+# With all that was told of the same requests.
 RESOLVE = """
 update billing.dead_letters set resolved_time = now(), resolution = $2
-where digest = any($1::bytea[]) and resolved_time is null
+where resolved_time is null and (digest = any($1::bytea[]) or request_id <> '' and request_id in (
+    select request_id from billing.dead_letters where digest = any($1::bytea[])))
 """
 
 PRICE_COUNT = "select count(*) from billing.price_versions"

@@ -6,7 +6,7 @@ import dataclasses
 import enum
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
@@ -63,6 +63,8 @@ class Letter:
     reason: str
     parked_time: datetime
     payload: bytes
+    ahead: timedelta
+    """How far the clock of its times is ahead of ours."""
 
 
 FIRST = (datetime.fromtimestamp(0, UTC), b"")
@@ -122,7 +124,7 @@ class Store:
                 return [*await self.ingest(deliveries[:middle]), *await self.ingest(deliveries[middle:])]
             reason = f"refused by the database: {type(error).__name__}"
             await self._tenancy.retried(
-                "", reaches.INGEST, lambda connection: _park(connection, [(deliveries[0], reason)])
+                "", reaches.INGEST, lambda connection: _park(connection, [(deliveries[0], reason)], self._now())
             )
             return [Receipt(deliveries[0].request_id, Status.PARKED, reason=reason)]
 
@@ -164,7 +166,13 @@ class Store:
         if not book:
             raise unavailable("postgres", "no prices are published: run `python -m services.billing migrate`")
         received = self._now()
-        judged = [_judge(delivery, book, received) for delivery in await _with_second_witness(connection, deliveries)]
+        dismissed = await _dismissed(connection, deliveries)
+        judged = [
+            _Refusal("a person has dismissed this request")
+            if delivery.request_id in dismissed
+            else _judge(delivery, book, received)
+            for delivery in await _with_second_witness(connection, deliveries)
+        ]
         entries: dict[str, _Entry] = {}
         for entry in judged:
             if isinstance(entry, _Entry):
@@ -173,7 +181,8 @@ class Store:
         amounts = await _amounts(connection, [name for name in entries if name not in fresh])
         amounts |= {name: entries[name].amount_nanousd for name in fresh}
         refused = list(zip(deliveries, judged, strict=True))
-        await _park(connection, [(delivery, how.reason) for delivery, how in refused if isinstance(how, _Refusal)])
+        parked = [(delivery, how.reason) for delivery, how in refused if isinstance(how, _Refusal)]
+        await _park(connection, parked, received)
         return _receipts(deliveries, judged, fresh, amounts)
 
 
@@ -193,6 +202,12 @@ async def _with_second_witness(connection: Connection, deliveries: Sequence[Deli
         else delivery
         for delivery in deliveries
     ]
+
+
+async def _dismissed(connection: Connection, deliveries: Sequence[Delivery]) -> set[str]:
+    """Answer the requests that a person has said nobody shall be charged for."""
+    told = [_storable(delivery.request_id) for delivery in deliveries]
+    return {row["request_id"] for row in await connection.fetch(sql.DISMISSED, told)}
 
 
 def _judge(delivery: Delivery, book: PriceBook, received: datetime) -> _Entry | _Refusal:
@@ -277,7 +292,7 @@ async def _amounts(connection: Connection, request_ids: list[str]) -> dict[str, 
     return {row["request_id"]: row["amount_nanousd"] for row in await connection.fetch(sql.AMOUNTS, request_ids)}
 
 
-async def _park(connection: Connection, parked: Sequence[tuple[Delivery, str]]) -> None:
+async def _park(connection: Connection, parked: Sequence[tuple[Delivery, str]], now: datetime) -> None:
     if not parked:
         return
     await connection.execute(
@@ -287,6 +302,8 @@ async def _park(connection: Connection, parked: Sequence[tuple[Delivery, str]]) 
         [_storable(delivery.request_id) for delivery, _ in parked],
         [_storable(reason) for _, reason in parked],
         [delivery.payload for delivery, _ in parked],
+        [delivery.ahead for delivery, _ in parked],
+        now,
     )
 
 

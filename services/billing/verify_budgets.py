@@ -45,8 +45,11 @@ from billing.payment_terms as terms
         where organization_id = terms.organization_id
     ) as given
     cross join lateral (
-        select coalesce(max(receivable_nanousd), 0) as amount from billing.accounts
-        where organization_id = terms.organization_id
+        -- What a correction adds is taken whether there is credit left or not.
+        select coalesce(max(receivable_nanousd), 0) - greatest(0, (
+            select coalesce(sum(amount_nanousd), 0) from billing.corrections
+            where organization_id = terms.organization_id)) as amount
+        from billing.accounts where organization_id = terms.organization_id
     ) as used
 where terms.prepaid
     and not exists (  -- what it used before it began to pay in advance was never covered

@@ -21,20 +21,18 @@ PATIENCE_MS = 60_000
 SHIPPING_S, LOOK_S = 10.0, 0.5
 """How long what a meter has may take to be shipped, and how often that is looked at."""
 
-# What credit was used has corrections in it, of which meters do not know before they are told anew.
+# What credit was used, corrections aside: they change how much of it there is.
 _POSTED = """
 select coalesce(case
         when asked.period_id = 'credit' then
             (select receivable_nanousd from billing.accounts where organization_id = asked.subject_id)
+                - coalesce((select sum(amount_nanousd) from billing.corrections
+                    where organization_id = asked.subject_id), 0)
         else (select amount_nanousd from billing.spending as spent
             where (spent.organization_id, spent.period) = (asked.organization_id, asked.period_id)
                 and spent.project_id
                     = case when asked.subject_id = asked.organization_id then '' else asked.subject_id end)
-    end, 0)::bigint as posted,
-    coalesce(case when asked.period_id = 'credit' then
-        (select -sum(amount_nanousd) from billing.corrections
-            where organization_id = asked.subject_id and amount_nanousd < 0)
-    end, 0)::bigint as forgiven
+    end, 0)::bigint as posted
 from unnest($1::text[], $2::text[], $3::text[]) with ordinality
     as asked(organization_id, subject_id, period_id, place)
 order by asked.place
@@ -96,7 +94,7 @@ async def _apart(tenancy: Tenancy, known: Sequence[Meter]) -> tuple[list[int], l
     ahead, behind = [], []
     for meter, row in zip(known, rows, strict=True):
         apart = (meter.posted_nanousd or 0) - row["posted"]
-        if apart > row["forgiven"]:
+        if apart > 0:
             ahead.append(apart)
         elif apart < 0:
             behind.append(-apart)

@@ -8,9 +8,18 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from capstan.billing.v1 import billing_pb2
-from services.billing.events import DEFAULT_TIER, Delivery, Endpoint, Outcome, UsageEvent, by_our_clock, fault_of
+from services.billing.events import (
+    DEFAULT_TIER,
+    Delivery,
+    Endpoint,
+    Outcome,
+    UsageEvent,
+    by_our_clock,
+    fault_of,
+    with_believable_times,
+)
 from services.billing.pricing import Price
-from services.billing.store import Status
+from services.billing.store import Letter, Status
 from services.billing.witness import Testimony, recovered
 
 ENDPOINTS: dict[int, Endpoint] = {
@@ -61,12 +70,15 @@ def delivery(message: billing_pb2.UsageEvent, ahead: timedelta = timedelta()) ->
         fault = "a time is out of range"
     except ValueError as error:
         fault = str(error)
-    return Delivery(message.request_id, message.organization_id, payload, None if fault else event, fault)
+    return Delivery(message.request_id, message.organization_id, payload, None if fault else event, fault, ahead)
 
 
-def parked_delivery(payload: bytes) -> Delivery:
-    """Read an event again that was parked."""
-    return delivery(billing_pb2.UsageEvent.FromString(payload))
+def parked_delivery(letter: Letter) -> Delivery:
+    """Read an event again that was parked, with times that could be believed when it was."""
+    again = delivery(billing_pb2.UsageEvent.FromString(letter.payload), letter.ahead)
+    if again.event is None:
+        return again
+    return dataclasses.replace(again, event=with_believable_times(again.event, letter.parked_time))
 
 
 def recovered_delivery(told: Testimony) -> Delivery:

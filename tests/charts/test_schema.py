@@ -1,10 +1,12 @@
 """Values that nobody understands are refused before anything is made."""
 
+import contextlib
 from typing import Any
 
 import pytest
 
 from tests.charts.conftest import MODEL, Render
+from tools.charts.assemble import UMBRELLA
 
 WRONG: dict[str, dict[str, Any]] = {
     "a misspelt key of a service": {"gateway": {"replica": 3}},
@@ -67,8 +69,34 @@ def test_two_models_of_one_name_are_refused(render: Render, helm: Any) -> None:
 def test_settings_reach_the_service_as_it_reads_them(render: Render) -> None:
     from tests.charts.conftest import one, settings_of
 
-    values = {"gateway": {"settings": {"request_timeout_s": 900, "openapi": False, "retry_budget": 0.1}}}
+    values = {"gateway": {"settings": {"request_timeout_s": 700, "openapi": False, "retry_budget": 0.1}}}
     environment = settings_of(one(render(values), "StatefulSet", "capstan-gateway")["spec"]["template"])
-    assert environment["CAPSTAN_GATEWAY_REQUEST_TIMEOUT_S"] == "900"
+    assert environment["CAPSTAN_GATEWAY_REQUEST_TIMEOUT_S"] == "700"
     assert environment["CAPSTAN_GATEWAY_OPENAPI"] == "false"
     assert environment["CAPSTAN_GATEWAY_RETRY_BUDGET"] == "0.1"
+
+
+@pytest.mark.parametrize(
+    ("values", "refused"),
+    [
+        ({"gateway": {"settings": {"request_timeout_s": 1800}}}, True),
+        ({"billing": {"settings": {"recovery_grace_s": 600}}}, True),
+        (
+            {"gateway": {"settings": {"request_timeout_s": 1800}}, "billing": {"settings": {"recovery_grace_s": 2000}}},
+            False,
+        ),
+        ({}, False),
+    ],
+)
+def test_billing_may_not_settle_what_still_runs(
+    values: dict[str, Any], refused: bool, render: Render, helm: Any
+) -> None:
+    from services.billing.settings import Settings as Billing
+    from services.gateway.settings import Settings as Gateway
+
+    with pytest.raises(helm.HelmError, match="must be longer than") if refused else contextlib.nullcontext():
+        render(values)
+    # The chart knows what is the case where nobody says anything.
+    checks = (UMBRELLA / "templates" / "checks.yaml").read_text()
+    assert f"default {Gateway.model_fields['request_timeout_s'].default:.0f})" in checks
+    assert f"default {Billing.model_fields['recovery_grace_s'].default:.0f})" in checks

@@ -10,7 +10,7 @@ import grpc
 import pytest
 from pydantic import SecretStr
 
-from capstan.billing.v1 import billing_pb2, billing_pb2_grpc
+from capstan.billing.v1 import billing_pb2, billing_pb2_grpc, budgets_pb2, budgets_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.clock import ManualClock
 from chassis.postgres import pool
@@ -73,6 +73,13 @@ class Books:
 
     async def value(self, question: str, *args: object) -> Any:
         return await self.database.fetchval(question, *args)
+
+
+async def ask(books: Books, name: str, **fields: Any) -> Any:
+    """Ask the service of budgets."""
+    stub = budgets_pb2_grpc.BudgetServiceStub(books.channel)
+    request = getattr(budgets_pb2, f"{name}Request")(**fields)
+    return await call(getattr(stub, name), request, timeout_s=5, peer="billing")
 
 
 @pytest.fixture

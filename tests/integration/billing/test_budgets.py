@@ -1,28 +1,18 @@
-"""Limits, credit and alerts: what binds a project, what is posted, and who is told, once."""
+"""Limits and credit: what binds a project, and what is posted."""
 
-import asyncio
-import json
-import logging
-import threading
-from collections.abc import Iterator
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 
-from capstan.billing.v1 import billing_pb2, budgets_pb2, budgets_pb2_grpc
+from capstan.billing.v1 import billing_pb2, budgets_pb2, invoices_pb2, invoices_pb2_grpc
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
-from chassis.postgres import pool
 from chassis.rpc_client import call
-from chassis.tenancy import Tenancy
 from services.billing import commands
-from services.billing.alerts import PAUSES_S, Alerts
 from services.billing.budget_servicer import KINDS
-from services.billing.webhook import Webhook, secret_of, signature
 from services.gateway.peers.treasury import Treasury
-from tests.integration.billing.conftest import NOON, Books, usage_event
+from tests.integration.billing.conftest import NOON, Books, ask, usage_event
 
 MONTH = "2026-11"
 CREDIT, ORGANIZATION, PROJECT = (
@@ -30,12 +20,6 @@ CREDIT, ORGANIZATION, PROJECT = (
     budgets_pb2.BUDGET_KIND_ORGANIZATION,
     budgets_pb2.BUDGET_KIND_PROJECT,
 )
-
-
-async def ask(books: Books, name: str, **fields: Any) -> Any:
-    stub = budgets_pb2_grpc.BudgetServiceStub(books.channel)
-    request = getattr(budgets_pb2, f"{name}Request")(**fields)
-    return await call(getattr(stub, name), request, timeout_s=5, peer="billing")
 
 
 async def terms(books: Books, organization_id: str, project_id: str = "proj_1") -> budgets_pb2.SpendingTerms:
@@ -126,6 +110,30 @@ async def test_credit_is_granted_once_and_used_by_everything(books: Books, organ
     assert await commands.verify(books.settings) == 0
 
 
+async def test_a_refund_is_credit_again_also_when_it_is_more_than_was_ever_used(
+    books: Books, organization_id: str
+) -> None:
+    """What was used only ever rises in the meters, so a refund adds to what there is."""
+    await ask(books, "SetPaymentTerms", organization_id=organization_id, prepaid=True)
+    grant = {"grant_id": "g-" + organization_id, "organization_id": organization_id, "amount_nanousd": 10**6}
+    await ask(books, "GrantCredit", **grant)
+    await books.ingest(usage_event("r1", organization_id=organization_id))
+    for amount, cap in ((-30_000, 1_030_000), (10_000, 1_020_000), (1_500_000, 0)):
+        correction = invoices_pb2.InvoiceCorrection(
+            correction_id=f"c-{organization_id}-{amount}", refers_to="req", reason="goodwill", amount_nanousd=amount
+        )
+        request = invoices_pb2.EnterCorrectionRequest(organization_id=organization_id, correction=correction)
+        stub = invoices_pb2_grpc.InvoiceServiceStub(books.channel)
+        await call(stub.EnterCorrection, request, timeout_s=5, peer="billing")
+        told = await terms(books, organization_id)
+        assert seen(told) == [(organization_id, CREDIT, "credit", cap, 27_000, False)]
+        posted = await ask(books, "GetPosted", subject_id=organization_id, period_id="credit")
+        assert posted.posted_nanousd == 27_000
+        credit = await ask(books, "GetCredit", organization_id=organization_id)
+        assert max(0, credit.granted_nanousd - credit.used_nanousd) == max(0, cap - 27_000)
+    assert await commands.verify(books.settings) == 0
+
+
 async def test_an_overrun_is_found_by_the_check(
     books: Books, organization_id: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,111 +144,3 @@ async def test_an_overrun_is_found_by_the_check(
     assert await commands.verify(books.settings) == 1
     assert "I9   FAIL" in capsys.readouterr().out
     await ask(books, "SetSpendLimit", organization_id=organization_id)
-
-
-async def test_alerts_are_kept_listed_changed_and_taken_away(books: Books, organization_id: str) -> None:
-    alert = budgets_pb2.SpendAlert(
-        organization_id=organization_id, threshold_nanousd=5, recipients=["a@example.com"], subject_prefix="Oh"
-    )
-    made = (await ask(books, "CreateSpendAlert", alert=alert)).alert
-    assert made.alert_id.startswith("alert_")
-    made.threshold_nanousd = 6
-    assert (await ask(books, "UpdateSpendAlert", alert=made)).alert == made
-    assert list((await ask(books, "ListSpendAlerts", organization_id=organization_id)).alerts) == [made]
-    stranger = {"organization_id": "org-stranger", "alert_id": made.alert_id}
-    with pytest.raises(CapstanError) as refused:
-        await ask(books, "DeleteSpendAlert", **stranger)
-    assert refused.value.reason is Reason.OBJECT_NOT_FOUND
-    await ask(books, "DeleteSpendAlert", **(stranger | {"organization_id": organization_id}))
-    assert list((await ask(books, "ListSpendAlerts", organization_id=organization_id)).alerts) == []
-
-
-class Receiver(BaseHTTPRequestHandler):
-    """Keeps what it is told; answers with the next of `statuses`, then 200."""
-
-    server: "Server"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.server.told.append((dict(self.headers.items()), body))
-        self.send_response(self.server.statuses.pop(0) if self.server.statuses else 200)
-        self.end_headers()
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
-
-
-class Server(HTTPServer):
-    told: list[tuple[dict[str, str], bytes]]
-    statuses: list[int]
-
-
-@pytest.fixture
-def receiver() -> Iterator[Server]:
-    server = Server(("127.0.0.1", 0), Receiver)
-    server.told, server.statuses = [], []
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-async def test_a_threshold_is_told_once_signed_and_again_after_a_failure(
-    books: Books, organization_id: str, receiver: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    secret = secret_of("whsec_" + "c2VjcmV0" * 4)
-    webhook = Webhook(f"http://127.0.0.1:{receiver.server_port}/hook", secret)
-    alert = budgets_pb2.SpendAlert(organization_id=organization_id, threshold_nanousd=27_000, recipients=["x@y"])
-    await ask(books, "CreateSpendAlert", alert=alert)
-    await ask(books, "SetSpendLimit", organization_id=organization_id, hard_nanousd=50_000)
-    now = [NOON]
-    async with pool(books.settings.database(), application_name="alerts") as connections:
-        tenancy = Tenancy(connections, "billing")
-        looking = [Alerts(tenancy, webhook, now=lambda: now[0], log=logging.getLogger("test")) for _ in range(3)]
-
-        async def look() -> None:
-            await asyncio.gather(*(one.look() for one in looking))
-
-        await look()
-        mine = f'"{organization_id}"'.encode()
-        assert not any(mine in body for _, body in receiver.told)
-        receiver.statuses = [500]
-        await books.ingest(usage_event("a1", organization_id=organization_id))
-        await look()
-        await look()
-        told = [one for one in receiver.told if mine in one[1]]
-        assert len(told) == 1
-        now[0] += timedelta(seconds=PAUSES_S[0] + 1)
-        await look()
-        told = [one for one in receiver.told if mine in one[1]]
-        assert len(told) == 2
-        headers, body = {name.lower(): value for name, value in told[1][0].items()}, told[1][1]
-        said = json.loads(body)
-        assert (said["type"], said["data"]["threshold_nanousd"]) == ("spend_alert.reached", "27000")
-        assert headers["webhook-signature"] == signature(
-            secret, headers["webhook-id"], int(headers["webhook-timestamp"]), body
-        )
-        assert headers["webhook-id"] == told[0][0].get("webhook-id")
-        await books.ingest(usage_event("a2", organization_id=organization_id))
-        await look()
-        now[0] += timedelta(hours=1)
-        await look()
-        kinds = [json.loads(body)["type"] for _, body in receiver.told if mine in body]
-        assert kinds == ["spend_alert.reached", "spend_alert.reached", "spend_limit.reached"]
-
-
-def test_a_signature_is_what_the_specification_computes() -> None:
-    """The example of the reference libraries of Standard Webhooks."""
-    secret = secret_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
-    body = b'{"test": 2432232314}'
-    assert signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body) == (
-        "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-    )
-
-
-@pytest.mark.parametrize("text", ["", "whsec_", "whsec_!!!", "whsec_c2hvcnQ="])
-def test_a_secret_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="secret"):
-        secret_of(text)

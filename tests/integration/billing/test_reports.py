@@ -137,6 +137,29 @@ async def test_reports_agree_with_the_events_in_every_group_and_width(books: Boo
     assert await commands.verify(books.settings) == 0
 
 
+@pytest.mark.parametrize("start", [timedelta(days=3), timedelta(days=2, minutes=-1), timedelta(days=1, minutes=1)])
+@pytest.mark.parametrize("end", [timedelta(0), timedelta(minutes=1), timedelta(hours=23, minutes=59)])
+async def test_days_that_a_range_cuts_have_what_is_in_it_and_whole_ones_all(
+    books: Books, organization_id: str, start: timedelta, end: timedelta
+) -> None:
+    start_time, end_time = MIDNIGHT - start, MIDNIGHT - end
+    starts = [MIDNIGHT - timedelta(days=4) + number * timedelta(minutes=720, seconds=30) for number in range(9)]
+    starts += [edge - late for edge in (start_time, end_time) for late in (timedelta(seconds=1), timedelta())]
+    await books.ingest(
+        *(
+            usage_event(f"{organization_id}{number}", organization_id=organization_id, start_time=time)
+            for number, time in enumerate(starts)
+        )
+    )
+    asked = {"start_time": start_time, "end_time": end_time, "bucket_count": 9}
+    answer = await costs(books, organization_id=organization_id, **asked)
+    for bucket in answer.buckets:
+        begins, ends = times(bucket)
+        wanted = sum(begins <= time < ends for time in starts) * 27_000
+        assert sum(result.amount_nanousd for result in bucket.results) == wanted
+    assert sum(result.amount_nanousd for bucket in answer.buckets for result in bucket.results) >= 2 * 27_000
+
+
 async def test_one_organisation_never_sees_another(books: Books, organization_id: str) -> None:
     await books.ingest(usage_event("others", organization_id="org-other"))
     answer = await usage(

@@ -1,64 +1,24 @@
 """What engines counted stands in for gateways that died, is never charged twice, and is compared with the rest."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
-from capstan.billing.v1 import billing_pb2, witness_pb2, witness_pb2_grpc
+from capstan.billing.v1 import billing_pb2
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import CapstanError, Reason
-from chassis.rpc_client import call
 from services.billing import commands
 from services.billing.settings import Settings
-from tests.integration.billing.conftest import NOON, Books, usage_event
+from tests.integration.billing.conftest import Books, usage_event
+from tests.integration.billing.witnesses import begun, counted, outcome, told
 
 RECORDED = billing_pb2.RECEIPT_STATUS_RECORDED
 DUPLICATE = billing_pb2.RECEIPT_STATUS_DUPLICATE
-RECOVERED = billing_pb2.OUTCOME_RECOVERED
-
-
-def begun(name: str, organization_id: str) -> billing_pb2.UsageEvent:
-    """What a gateway would bill if it died now: its estimate."""
-    return usage_event(
-        name,
-        organization_id=organization_id,
-        outcome=RECOVERED,
-        usage=usage_pb2.TokenUsage(prompt_tokens=90),
-        usage_estimated=True,
-    )
-
-
-def counted(event: billing_pb2.UsageEvent, part: str = "", **changes: Any) -> witness_pb2.EngineUsage:
-    fields: dict[str, Any] = {
-        "part_id": event.request_id + part,
-        "admission": event.SerializeToString(),
-        "usage": usage_pb2.TokenUsage(prompt_tokens=100, completion_tokens=20),
-        "finish_time": NOON,
-    }
-    return witness_pb2.EngineUsage(**(fields | changes))
-
-
-async def told(books: Books, *usages: witness_pb2.EngineUsage, replica: str = "replica-1") -> int:
-    stub = witness_pb2_grpc.WitnessServiceStub(books.channel)
-    request = witness_pb2.ReportEngineUsageRequest(replica_id=replica, usages=usages)
-    answer: witness_pb2.ReportEngineUsageResponse = await call(
-        stub.ReportEngineUsage, request, timeout_s=5, peer="billing"
-    )
-    return answer.unreadable_count
 
 
 async def after_the_grace(books: Books, settings: Settings) -> None:
     await books.clock.advance(settings.recovery_grace_s + 1)
     await books.clock.advance(settings.reconcile_interval_s + 1)
-
-
-async def outcome(books: Books, organization_id: str) -> list[tuple[str, int, int]]:
-    rows = await books.database.fetch(
-        "select outcome, prompt_tokens, completion_tokens from billing.usage_events where organization_id = $1",
-        organization_id,
-    )
-    return [tuple(row) for row in rows]
 
 
 async def settled(books: Books, settings: Settings, organization_id: str) -> list[tuple[str, int, int]]:

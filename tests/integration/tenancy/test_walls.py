@@ -41,7 +41,7 @@ SEEN: dict[tuple[str, str], set[str]] = {
     ("jobs", EXPIRY): {"files", "stored"},
     ("billing", reaches.INGEST): LEDGER | {"engine_usage", "dead_letters"},
     ("billing", reaches.PARKED): {"dead_letters"},
-    ("billing", reaches.WITNESS): {"engine_usage", "usage_events"},
+    ("billing", reaches.WITNESS): {"engine_usage", "usage_events", "dead_letters"},
     ("billing", reaches.BUDGETS): {
         "spend_limits",
         "spending",
@@ -49,6 +49,7 @@ SEEN: dict[tuple[str, str], set[str]] = {
         "payment_terms",
         "accounts",
         "usage_events",
+        "corrections",
     },
     ("billing", reaches.ALERTS): {"spend_alerts", "spend_limits", "spending", "alert_firings"},
 }

@@ -17,14 +17,16 @@ def test_days_begin_at_midnight_and_the_first_and_last_are_cut_by_the_range() ->
     found = page(NOON, NOON + DAY, DAY, 0, "")
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     assert list(found.buckets()) == [(NOON, midnight), (midnight, NOON + DAY)]
-    assert not found.is_whole_days
+    assert found.whole_days == (NOON, NOON)
     assert found.token == ""
 
 
 def test_whole_days_are_known_as_such() -> None:
     midnight = datetime(2026, 11, 22, tzinfo=UTC)
-    assert page(midnight, midnight + 3 * DAY, DAY, 0, "").is_whole_days
-    assert not page(midnight, midnight + 3 * DAY, HOUR, 0, "").is_whole_days
+    whole = (midnight, midnight + 3 * DAY)
+    assert page(*whole, DAY, 0, "").whole_days == whole
+    assert page(*whole, HOUR, 0, "").whole_days == (midnight, midnight)
+    assert page(midnight - MINUTE, midnight + 3 * DAY + MINUTE, DAY, 9, "").whole_days == whole
 
 
 def test_seconds_are_rounded_outwards() -> None:

@@ -1,5 +1,6 @@
 """Every value of the wire has its place in the domain, and nothing on the wire can make reading it raise."""
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,10 @@ from capstan.billing.v1 import billing_pb2
 from capstan.usage.v1 import usage_pb2
 from services.billing import wire
 from services.billing.events import Endpoint, Outcome, fault_of
-from services.billing.store import Status
+from services.billing.store import Letter, Status
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
 
 
 def message(**changes: object) -> billing_pb2.UsageEvent:
@@ -81,8 +85,20 @@ def test_an_event_without_times_or_with_impossible_ones_has_a_fault() -> None:
 
 
 def test_what_was_parked_can_be_read_again() -> None:
+    delivery = wire.delivery(message(), timedelta(minutes=-10))
+    letter = Letter(delivery.digest, "org-1", "req_1", "why", NOON + DAY, delivery.payload, delivery.ahead)
+    assert wire.parked_delivery(letter) == delivery
+    letter = dataclasses.replace(letter, payload=wire.delivery(message(model="")).payload)
+    assert wire.parked_delivery(letter).fault == "model is empty"
+
+
+def test_what_was_in_the_future_when_it_was_parked_began_then() -> None:
+    early = NOON - timedelta(hours=1)
     delivery = wire.delivery(message())
-    assert wire.parked_delivery(delivery.payload) == delivery
+    letter = Letter(delivery.digest, "org-1", "req_1", "why", early, delivery.payload, timedelta())
+    event = wire.parked_delivery(letter).event
+    assert event is not None
+    assert (event.start_time, event.finish_time) == (early, early)
 
 
 @given(
