@@ -203,10 +203,7 @@ class Admission:
     async def served_free(
         self, request_id: str, caller: Caller, endpoint: Endpoint, model: str, prompt_tokens: int
     ) -> None:
-        """Record a request that cost nothing and was counted by `count`, for reports; `prompt_tokens` is an estimate.
-
-        A journal that cannot be written is no reason to withhold what is free.
-        """
+        """Record, for reports, a request that cost nothing and that `count` counted; `prompt_tokens` is an estimate."""
         record = UsageRecord.begun(
             request_id,
             organization_id=caller.organization_id,
@@ -218,9 +215,8 @@ class Admission:
             start_time=self._clock.now(),
             prompt_tokens=prompt_tokens,
         )
-        usage = Usage(prompt_tokens=prompt_tokens)
-        self._metrics.observe(model, endpoint, Outcome.OK, usage)
-        await self._recorded(record, Outcome.OK, usage, True)
+        self._metrics.observe(model, endpoint, Outcome.OK, Usage(prompt_tokens=prompt_tokens))
+        await self._journal.note(dataclasses.replace(record, outcome=Outcome.OK))
 
     async def checkpoint_for_ever(self) -> None:
         """Tell the journal, again and again, how far what runs has got. Never returns."""
