@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
+from services.gateway import cancellation
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.journal import Journal
@@ -29,9 +30,6 @@ from services.gateway.spending import Quote, Size, Spending
 from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 from services.gateway.work import Work
-
-CLIENT_GONE = "the client is gone"
-"""With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
 
 CHECKPOINT_S = 0.5
 """How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
@@ -189,6 +187,10 @@ class Admission:
             self._open.pop(request_id, None)
         if not grant.closed:
             self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
+
+    def has_ended(self, request_id: str) -> bool:
+        """Say whether a request's work is recorded as ended: whatever stops it now takes only its answer away."""
+        return (grant := self._open.get(request_id)) is not None and grant.closed
 
     async def count(self, caller: Caller, model: str, request_id: str) -> list[Meter]:
         """Count a request that costs nothing against the caller's limits of requests; answers how they stand.
@@ -385,7 +387,7 @@ class Admission:
 
 def _outcome(error: BaseException, usage: Usage) -> Outcome:
     if isinstance(error, asyncio.CancelledError):
-        return Outcome.CLIENT_CLOSED if error.args == (CLIENT_GONE,) else Outcome.TRUNCATED
+        return cancellation.outcome(error)
     if isinstance(error, CapstanError) and error.metadata.get("service") == "client":
         return Outcome.CLIENT_CLOSED
     if isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED:
