@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
+from services.gateway import cancellation
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.journal import Journal
@@ -29,9 +30,6 @@ from services.gateway.spending import Quote, Size, Spending
 from services.gateway.standings import RateLimited
 from services.gateway.usage_record import Endpoint, Outcome, UsageRecord
 from services.gateway.work import Work
-
-CLIENT_GONE = "the client is gone"
-"""With this message a request's task is cancelled when its client leaves; any other cancellation is a shutdown."""
 
 CHECKPOINT_S = 0.5
 """How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
@@ -190,6 +188,10 @@ class Admission:
         if not grant.closed:
             self._leave(grant, CapstanError(Reason.INTERNAL, "the work was left unfinished"))
 
+    def has_ended(self, request_id: str) -> bool:
+        """Say whether a request's work is recorded as ended: whatever stops it now takes only its answer away."""
+        return (grant := self._open.get(request_id)) is not None and grant.closed
+
     async def count(self, caller: Caller, model: str, request_id: str) -> list[Meter]:
         """Count a request that costs nothing against the caller's limits of requests; answers how they stand.
 
@@ -203,10 +205,7 @@ class Admission:
     async def served_free(
         self, request_id: str, caller: Caller, endpoint: Endpoint, model: str, prompt_tokens: int
     ) -> None:
-        """Record a request that cost nothing and was counted by `count`, for reports; `prompt_tokens` is an estimate.
-
-        A journal that cannot be written is no reason to withhold what is free.
-        """
+        """Record, for reports, a request that cost nothing and that `count` counted; `prompt_tokens` is an estimate."""
         record = UsageRecord.begun(
             request_id,
             organization_id=caller.organization_id,
@@ -218,9 +217,8 @@ class Admission:
             start_time=self._clock.now(),
             prompt_tokens=prompt_tokens,
         )
-        usage = Usage(prompt_tokens=prompt_tokens)
-        self._metrics.observe(model, endpoint, Outcome.OK, usage)
-        await self._recorded(record, Outcome.OK, usage, True)
+        self._metrics.observe(model, endpoint, Outcome.OK, Usage(prompt_tokens=prompt_tokens))
+        await self._journal.note(dataclasses.replace(record, outcome=Outcome.OK))
 
     async def checkpoint_for_ever(self) -> None:
         """Tell the journal, again and again, how far what runs has got. Never returns."""
@@ -389,7 +387,7 @@ class Admission:
 
 def _outcome(error: BaseException, usage: Usage) -> Outcome:
     if isinstance(error, asyncio.CancelledError):
-        return Outcome.CLIENT_CLOSED if error.args == (CLIENT_GONE,) else Outcome.TRUNCATED
+        return cancellation.outcome(error)
     if isinstance(error, CapstanError) and error.metadata.get("service") == "client":
         return Outcome.CLIENT_CLOSED
     if isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED:

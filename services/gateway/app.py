@@ -190,8 +190,9 @@ async def build(settings: Settings, kit: Kit) -> AsyncIterator[None]:
                 app = admin_app(office, kit)
                 await doors.enter_async_context(http_server(app, settings.admin_listen, settings, kit, name="admin"))
             yield
+            grace_ends = kit.clock.monotonic() + settings.grace_s
         # The last clients are gone; what they leave behind is written and told before the channels close.
-        await replays.close()
+        await replays.close(grace_ends - kit.clock.monotonic(), kit.draining.hurried)
         await admission.closed(LAST_WORDS_S)
         await settlements.drained(LAST_WORDS_S)
         await releases.drained(LAST_WORDS_S)

@@ -6,15 +6,17 @@
         …
         await journal.finish(record.ended(Outcome.OK, …))  # before the last byte goes to the client
         await journal.void(record.request_id)              # instead, when nothing was dispatched after all
+        await journal.note(record)                         # instead of all this, for what was served for free
 
-Each of the three returns when it is on the disk, and all that wait at a time share one commit. Now and then
+Each of the first three returns when it is on the disk, and all that wait at a time share one commit. Now and then
 `checkpoint` says how far open requests got, which nobody waits for: it is what they are billed if this process dies.
 The first `finish` of a request stands.
 A `begin` that raises, also because its caller was cancelled, leaves nothing behind.
 
 When the disk is full, fails or hangs, `begin` raises METERING_UNAVAILABLE (paid work is closed) and works again as
 soon as a write succeeds. `finish` and `void` raise it too, but what they said is kept and written when that is
-possible: a request that was served is billed as it ended, or, if this process dies before, as it began.
+possible: a request that was served is billed as it ended, or, if this process dies before, as it began. What `note`
+cannot write is dropped, for it is only missing in a report, and there is no end to what is served for free.
 """
 
 from __future__ import annotations
@@ -55,6 +57,8 @@ class Journal:
         """Commits so far, each of which costs one sync of the disk."""
         self.set_aside_count = 0
         """Finished records that only a later release can read; they stay in the file for it."""
+        self.dropped_count = 0
+        """Free requests that could not be written and are missing in reports."""
         self._open: dict[str, float] = {}
         """Requests that are begun, by when, oldest first."""
 
@@ -150,6 +154,14 @@ class Journal:
         except TimeoutError:
             raise refusal("the disk does not answer") from None
 
+    async def note(self, record: UsageRecord) -> None:
+        """Make durable that a request was served for free, and hand it to the shipper; drop it where that cannot be."""
+        if self._waiting_count >= self._max_waiting:
+            self.dropped_count += 1
+            return
+        with contextlib.suppress(TimeoutError, CapstanError):  # who drops it counts it
+            await self._change(Kind.NOTE, record.request_id, record.to_json())
+
     async def wait_finished(self) -> None:
         """Return when there may be finished records to ship."""
         await self._finished.wait()
@@ -225,6 +237,8 @@ class _Listener:
             elif not journal.writable and not commit.error:
                 journal._log.info("the usage journal can be written again")
             journal.writable = not commit.error
+        lost = [*commit.refused, *commit.changes] if commit.error else commit.refused
+        journal.dropped_count += sum(change.kind is Kind.NOTE for change in lost)
         for change in commit.changes:
             if change.kind is Kind.BEGIN and not commit.error:
                 journal._open[change.request_id] = journal._loop.time()

@@ -30,6 +30,18 @@ class Kind(enum.Enum):
     CHECKPOINT = enum.auto()
     FINISH = enum.auto()
     VOID = enum.auto()
+    NOTE = enum.auto()
+    """It ended, was free and never began."""
+
+
+OWED = frozenset({Kind.FINISH, Kind.VOID})
+"""Kept until they can be written: few, because each ends a request that was let in before nothing could be."""
+
+REFUSABLE = frozenset({Kind.BEGIN, Kind.NOTE})
+"""Not written where only the ends of what was begun have room left."""
+
+ENDS = frozenset({Kind.FINISH, Kind.NOTE})
+"""What is to be shipped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,14 +151,14 @@ class Writer:
         return group, False
 
     def _commit(self, file: JournalFile, new: list[Change]) -> Commit:
-        refused = [] if self._has_room else [change for change in new if change.kind is Kind.BEGIN]
-        changes = new if self._has_room else [change for change in new if change.kind is not Kind.BEGIN]
+        refused = [] if self._has_room else [change for change in new if change.kind in REFUSABLE]
+        changes = new if self._has_room else [change for change in new if change.kind not in REFUSABLE]
         everything = [*self._owed, *changes]
-        finishes = Kind.FINISH in [change.kind for change in everything]
+        finishes = any(change.kind in ENDS for change in everything)
         try:
             self._write(file, everything)
         except Exception as failure:  # this thread must outlive whatever the disk does
-            self._owed = [change for change in everything if change.kind in (Kind.FINISH, Kind.VOID)]
+            self._owed = [change for change in everything if change.kind in OWED]
             reason = f"{type(failure).__name__}: {failure}"
             return Commit(changes, refused, tried=True, error=reason, finished=False)
         self._owed = []
@@ -154,9 +166,9 @@ class Writer:
 
     def _write(self, file: JournalFile, changes: Sequence[Change]) -> None:
         puts = [
-            Put(change.request_id, change.body, change.kind is Kind.FINISH)
+            Put(change.request_id, change.body, change.kind in ENDS)
             for change in changes
-            if change.kind in (Kind.BEGIN, Kind.FINISH)
+            if change.kind is Kind.BEGIN or change.kind in ENDS
         ]
         file.write(
             puts,

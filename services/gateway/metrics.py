@@ -85,6 +85,7 @@ class Metrics:
                 "Records that wait for the later release that wrote them.",
                 lambda: float(journal.set_aside_count),
             ),
+            ("dropped", "Free requests that could not be recorded.", lambda: float(journal.dropped_count)),
             ("failures", "Deliveries to billing that failed in a row.", lambda: float(shipper.failures_in_a_row)),
             ("open", "Requests that were begun and neither ended nor taken back.", lambda: float(journal.open_count)),
             ("oldest_open_seconds", "For how long the oldest of them runs; 0: none.", lambda: journal.oldest_open_s),

@@ -3,6 +3,7 @@
 A key belongs to a project and to one body. Whoever asks first has the work done, apart from his connection: when he
 leaves, it goes on, and is there when he asks again, so that a lost connection never pays twice. Whoever asks again
 meanwhile waits for the same work. An answer that costs nothing (an error, but for one that was charged) frees its key.
+So does work that is cut short because the gateway stops, which costs nothing either.
 
 Kept in this process for a day and within a bound of memory: beyond it the organisation that keeps most loses its oldest
 answers first. What a key means to other gateways is `claims`' business: it is asked once per piece of work.
@@ -21,6 +22,7 @@ from chassis.errors import CapstanError, Reason
 from services.gateway import request_errors
 from services.gateway.answer import Whole
 from services.gateway.caller import Caller
+from services.gateway.cancellation import UNHEARD
 from services.gateway.claims import Claims, Held
 
 OVERHEAD_BYTES = 1024
@@ -39,6 +41,8 @@ class _Entry:
     fingerprint: bytes
     expires_at: float
     work: asyncio.Task[tuple[Whole, bool]] | None = None
+    stop: Callable[[], object] | None = None
+    """Stops what `work` does by itself, and not what it tells other gateways of that."""
     answer: Whole | None = None
     failure: CapstanError | None = None
     size_bytes: int = OVERHEAD_BYTES
@@ -46,11 +50,14 @@ class _Entry:
 
 @contextmanager
 def _freed(held: Held) -> Iterator[None]:
-    """What fails in the block and charged nothing frees the claim; what is cancelled in it lets the claim lapse."""
+    """What fails in the block and charged nothing frees the claim; what may have been charged uses it up."""
     try:
         yield
     except CapstanError as error:
         held.used() if error.reason in CHARGED else held.free()
+        raise
+    except asyncio.CancelledError as error:
+        held.free() if error.args == (UNHEARD,) else held.used()
         raise
     except Exception:
         held.free()
@@ -76,18 +83,26 @@ class Replays:
         return sum(self._sizes.values())
 
     async def answer(
-        self, caller: Caller, key: str, fingerprint: bytes, run: Callable[[], Awaitable[Whole]]
+        self,
+        caller: Caller,
+        key: str,
+        fingerprint: bytes,
+        run: Callable[[], Awaitable[Whole]],
+        recorded: Callable[[], bool] = lambda: False,
     ) -> tuple[Whole, bool]:
         """Answer what `run` answers, or what it answered when this key was first used, and whether it is the latter.
 
-        `run` goes on when the caller is cancelled. Raises what it raised, or `ApiError`: 400 when the key came with
-        another body, 409 when its answer is not kept, or not there yet.
+        `run` goes on when the caller is cancelled; `recorded` says whether it may have charged something by now, so
+        that it is too late to stop it. Raises what `run` raised, or `ApiError`: 400 when the key came with another
+        body, 409 when its answer is not kept, or not there yet.
         """
         entry = self._known(caller, key, fingerprint)
         known = entry is not None
         if entry is None:
             entry = self._claim(caller, key, fingerprint)
-            entry.work = asyncio.get_running_loop().create_task(self._work(caller, entry, run), name="keyed request")
+            entry.work = asyncio.get_running_loop().create_task(
+                self._work(caller, entry, run, recorded), name="keyed request"
+            )
             # Whoever asked may be gone when it fails.
             entry.work.add_done_callback(lambda work: None if work.cancelled() else work.exception())
         if entry.work is not None:
@@ -119,13 +134,22 @@ class Replays:
             self._drop(entry)
             raise
 
-    async def close(self) -> None:
-        """Stop what still runs for clients that left."""
-        running = [entry.work for kept in self._entries.values() for entry in kept.values() if entry.work is not None]
-        for work in running:
-            work.cancel()
-        if running:
-            await asyncio.wait(running)
+    async def close(self, grace_s: float, hurried: asyncio.Event) -> None:
+        """Let what still runs for clients that left end within `grace_s`, or until `hurried`; then stop it.
+
+        What is stopped charges nothing and frees its key. What is recorded is not stopped: it has its answer.
+        """
+        running = [(entry, entry.work) for kept in self._entries.values() for entry in kept.values() if entry.work]
+        if not running:
+            return
+        ended = asyncio.gather(*(work for _, work in running), return_exceptions=True)
+        hurry = asyncio.get_running_loop().create_task(hurried.wait(), name="hurry")
+        waiting: set[asyncio.Future[Any]] = {ended, hurry}
+        await asyncio.wait(waiting, timeout=max(0.0, grace_s), return_when=asyncio.FIRST_COMPLETED)
+        hurry.cancel()
+        for entry, work in running:
+            entry.stop() if entry.stop is not None else work.cancel(UNHEARD)
+        await ended
 
     def _known(self, caller: Caller, key: str, fingerprint: bytes) -> _Entry | None:
         kept = self._entries.get(caller.organization_id)
@@ -150,15 +174,19 @@ class Replays:
         self._grow(entry.organization_id, entry.size_bytes)
         return entry
 
-    async def _work(self, caller: Caller, entry: _Entry, run: Callable[[], Awaitable[Whole]]) -> tuple[Whole, bool]:
+    async def _work(
+        self, caller: Caller, entry: _Entry, run: Callable[[], Awaitable[Whole]], recorded: Callable[[], bool]
+    ) -> tuple[Whole, bool]:
         """Do the work, or find that another gateway did; answer which of both."""
         try:
             async with self._claims.held(caller, entry.place[1], entry.fingerprint, wait=True) as held:
                 if replayed := held.answer is not None:
                     answer = held.answer
                 else:
+                    doing = asyncio.ensure_future(run())
+                    entry.stop = lambda: recorded() or doing.cancel(UNHEARD)
                     with _freed(held):
-                        answer = await run()
+                        answer = await doing
                     held.kept(answer)
         except CapstanError as error:
             if error.reason in CHARGED:
@@ -166,11 +194,11 @@ class Replays:
             else:
                 self._drop(entry)
             raise
-        except Exception:
+        except BaseException:
             self._drop(entry)
             raise
         finally:
-            entry.work = None
+            entry.work = entry.stop = None
         # One answer may not push out all others; one that is too large for that is told once.
         if len(answer.body) <= self._max_bytes // 4:
             entry.answer = answer

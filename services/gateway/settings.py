@@ -72,7 +72,7 @@ class Settings(ServiceSettings):
 
     capped_completion_tokens: int | None = Field(default=None, ge=1)
     """Most tokens of an answer whose request names no maximum and whose spending a budget binds: that much money is
-    held while it runs. Unset: as much as the model's context."""
+    held while it runs. Unset: as much as the model's context, or 131,072 while no replica has told that."""
 
     jobs_timeout_s: float = 2.0
     """Longest wait for jobs to keep an answer, or to find a kept one."""

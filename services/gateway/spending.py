@@ -23,8 +23,8 @@ from services.gateway.remembered import Remembered
 FRESH_S, USABLE_S = 3.0, 30.0
 PRICES_FRESH_S, PRICES_USABLE_S = 30.0, 600.0
 
-LONGEST_CONTEXT = 131_072
-"""Taken for a model's context while no replica has told it."""
+LONGEST_ANSWER = 131_072
+"""Of a request without a maximum, while no replica has told the model's context."""
 
 CREDIT_PERIOD = "credit"
 
@@ -60,7 +60,7 @@ class Quote:
     """None: the price book was never seen, and nothing needs it."""
     budgets: tuple[Budget, ...] = ()
     most_completion_tokens: int | None = None
-    """Of one answer, to be told to the engine; None: nothing but the client and the context bounds it."""
+    """Of one answer, as held and to be told to the engine; None: the client's own maximum, or no budget, bounds it."""
     recovered: tuple[Recovered, ...] = ()
     """Requests that `budgets` have posted already and may hold as well: to be settled once those are reserved."""
 
@@ -138,15 +138,16 @@ class Spending:
         return datetime.fromtimestamp(believed, UTC).strftime("%Y-%m")
 
     def _bound(self, terms: PaymentTerms, price: Price, size: Size, month: str) -> Quote:
-        context = size.context_tokens or LONGEST_CONTEXT
-        prompt = min(size.prompt_count * context, most_prompt_tokens(size.texts(), 3 * size.prompt_tokens))
+        prompt = most_prompt_tokens(size.texts(), 3 * size.prompt_tokens)
+        if size.context_tokens:
+            prompt = min(prompt, size.prompt_count * size.context_tokens)
         ceiling = None
         completion = size.completion_tokens
         if not size.bounded:
-            if self._capped_completion_tokens is not None:
-                # Not less for a long prompt: of it only a bound is known, which may be several times its tokens.
-                ceiling = min(self._capped_completion_tokens, context)
-            completion = size.answer_count * (ceiling or context)
+            # Not less for a long prompt: of it only a bound is known, which may be several times its tokens.
+            known = [bound for bound in (self._capped_completion_tokens, size.context_tokens) if bound]
+            ceiling = min(known, default=LONGEST_ANSWER)
+            completion = size.answer_count * ceiling
         most = price.most_nanousd(prompt, completion, batch=size.batch, tier=size.service_tier)
         budgets = []
         for cap in terms.caps:

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from chassis.errors import CapstanError, unavailable
-from services.gateway.admission import CLIENT_GONE
+from services.gateway.cancellation import CLIENT_GONE
 from services.gateway.metrics import Metrics
 
 Headers = Sequence[tuple[bytes, bytes]]

@@ -12,10 +12,11 @@ from typing import Any, Generic, TypeVar
 
 from chassis.errors import CapstanError, Reason, unavailable
 from chassis.ops import Receive, Scope, Send
-from services.gateway.admission import CLIENT_GONE, RateLimited
+from services.gateway.admission import RateLimited
 from services.gateway.answer import Answer, Headers, Whole
 from services.gateway.api.once import once
 from services.gateway.caller import Caller
+from services.gateway.cancellation import CLIENT_GONE
 from services.gateway.desk import Desk
 from services.gateway.edge import BodyLimits, ClientGone, read_body
 from services.gateway.errors import ApiError, EndpointKind, envelope
@@ -71,6 +72,7 @@ class HotRoute(Generic[Body]):
             key,
             raw,
             lambda: self._handler(self._desk, caller, body, exchange),
+            recorded=lambda: self._desk.admission.has_ended(exchange.request_id),
             streamed=bool(getattr(body, "stream", False)),
             path=scope["path"],
         )

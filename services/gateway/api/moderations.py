@@ -2,8 +2,8 @@
 
 Free of charge: a request counts against the limits of requests and reserves no tokens, and its usage event, which
 reports count, has a price of zero. As nothing can be lost but a number in a report, it is journalled only when it has
-ended. The project's own moderation policy and its list of allowed models do not apply: whoever asks whether a text is
-harmful should be told.
+ended, and served also where the journal cannot be written. The project's own moderation policy and its list of allowed
+models do not apply: whoever asks whether a text is harmful should be told.
 """
 
 from __future__ import annotations

@@ -26,12 +26,14 @@ async def once(
     body: bytes,
     run: Callable[[], Awaitable[Answer]],
     *,
+    recorded: Callable[[], bool],
     streamed: bool,
     path: str,
 ) -> Answer:
     """Answer `run`, or what it answered before. `body` is the client's own bytes: another order is another body.
 
-    A stream runs once and is not kept. Raises `ApiError` when the key is none, or is in use for something else.
+    A stream runs once and is not kept. `recorded` says whether `run` may have charged something by now. Raises
+    `ApiError` when the key is none, or is in use for something else.
     """
     if not 0 < len(key) <= LONGEST_KEY or not all(0x20 < byte < 0x7F for byte in key):
         raise request_errors.idempotency_key_malformed(LONGEST_KEY)
@@ -53,7 +55,7 @@ async def once(
         assert isinstance(answer, Whole)
         return answer
 
-    answer, replayed = await replays.answer(caller, name, fingerprint, whole)
+    answer, replayed = await replays.answer(caller, name, fingerprint, whole, recorded)
     if not replayed:
         return answer
     # The limits have moved on since, and a replay is not counted.

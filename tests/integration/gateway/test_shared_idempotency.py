@@ -9,11 +9,12 @@ from dataclasses import dataclass
 
 import pytest
 
+from capstan.billing.v1 import billing_pb2
 from chassis.testing import Running, running
 from services.gateway.app import build
 from services.ratelimit.app import build as build_ratelimit
 from services.ratelimit.settings import Settings as RatelimitSettings
-from tests.integration.gateway.client import Client, error, eventually
+from tests.integration.gateway.client import Client, error, eventually, leave
 from tests.integration.gateway.scripted import KEY, MODEL, Peers, settings
 
 ASK = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello"}]}
@@ -47,10 +48,15 @@ async def pair(scripted: Peers, valkey_url: str) -> AsyncIterator[Pair]:
                 "http_listen": f"unix:{socket}",
                 "journal_path": scripted.folder / f"{name}.db",
             }
-            told = settings(scripted, ratelimit_timeout_s=5.0, default_completion_tokens=16).model_copy(update=its_own)
+            told = settings(scripted, grace_s=60.0, default_completion_tokens=16).model_copy(update=its_own)
             gateways.append(await stack.enter_async_context(running("gateway", build, told)))
             clients.append(Client(socket, KEY))
         yield Pair(clients[0], clients[1], ratelimit, gateways[0])
+
+
+def serving() -> int:
+    """Gateways that serve connections."""
+    return [task.get_name() for task in asyncio.all_tasks()].count("http server")
 
 
 async def test_fifty_at_once_over_two_gateways_are_done_and_billed_once(pair: Pair, scripted: Peers) -> None:
@@ -88,6 +94,40 @@ async def test_the_answer_outlives_the_gateway_that_gave_it(pair: Pair, scripted
     again = await pair.other.post(CHAT, ASK, headers=keyed)
     assert (again.body, again.headers["idempotent-replayed"]) == (first.body, "true")
     assert len(scripted.inference.started) == 1
+
+
+async def test_a_gateway_that_stops_ends_what_a_client_asked_for_that_left(pair: Pair, scripted: Peers) -> None:
+    keyed = {"idempotency-key": "order-12"}
+    scripted.inference.after = "wait"
+    await leave(pair.one.post(CHAT, ASK, headers=keyed), once=lambda: scripted.inference.started)
+    pair.first.stop.ask()
+    await eventually(lambda: serving() == 1)
+    await asyncio.sleep(0.05)  # nothing is seen of a gateway that waits
+    again = asyncio.ensure_future(pair.other.post(CHAT, ASK, headers=keyed))
+    scripted.inference.go_on.set()
+    answer = await again
+    assert (answer.status, answer.headers.get("idempotent-replayed")) == (200, "true")
+    await eventually(lambda: scripted.billing.events)
+    assert [event.outcome for event in scripted.billing.events.values()] == [billing_pb2.OUTCOME_OK]
+    assert len(scripted.inference.started) == 1
+
+
+async def test_what_a_gateway_cannot_end_before_it_stops_is_free_and_done_by_the_other(
+    pair: Pair, scripted: Peers
+) -> None:
+    keyed = {"idempotency-key": "order-13"}
+    scripted.inference.after = "wait"
+    await leave(pair.one.post(CHAT, ASK, headers=keyed), once=lambda: scripted.inference.started)
+    pair.first.stop.ask()
+    pair.first.stop.ask()
+    await eventually(lambda: scripted.billing.events)
+    scripted.inference.after = ""
+    answer = await pair.other.post(CHAT, ASK, headers=keyed)
+    assert (answer.status, "idempotent-replayed" in answer.headers) == (200, False)
+    await eventually(lambda: len(scripted.billing.events) == 2)
+    paid = scripted.billing.events.pop(answer.headers["x-request-id"])
+    (free,) = scripted.billing.events.values()
+    assert (paid.outcome, free.outcome) == (billing_pb2.OUTCOME_OK, billing_pb2.OUTCOME_SERVER_ERROR)
 
 
 async def test_a_stream_begins_once(pair: Pair, scripted: Peers) -> None:

@@ -32,6 +32,9 @@ class Book:
         self.entries: dict[tuple[str, str, str], Entry] = {}
         self.away = away
         self.calls = 0
+        self.hears = asyncio.Event()
+        """Cleared: it takes its time to note what came of work."""
+        self.hears.set()
 
     async def claim(self, caller: Caller, key: str, fingerprint: bytes, claimant: str, lease_s: float) -> Standing:
         self._reach()
@@ -50,6 +53,7 @@ class Book:
 
     async def conclude(self, caller: Caller, key: str, claimant: str, state: State, answer: Whole | None) -> None:
         self._reach()
+        await self.hears.wait()
         place = (caller.organization_id, caller.project_id, key)
         entry = self.entries.get(place)
         if entry is None or entry.claimant != claimant:

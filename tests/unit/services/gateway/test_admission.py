@@ -14,6 +14,7 @@ from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
 from services.gateway.admission import Admission, Work
 from services.gateway.caller import Caller, ModerationPolicy
+from services.gateway.cancellation import CLIENT_GONE, UNHEARD
 from services.gateway.deltas import Usage
 from services.gateway.metrics import Metrics
 from services.gateway.peers.ratelimit import Settlement
@@ -85,7 +86,7 @@ class Peers:
         if self.leaves:
             task = asyncio.current_task()
             assert task is not None
-            task.cancel("the client is gone")
+            task.cancel(CLIENT_GONE)
         return ["violence"]
 
     async def begin(self, record: UsageRecord) -> None:
@@ -206,6 +207,46 @@ async def test_a_request_is_settled_after_the_journal_knows_how_it_ended_also_wh
     async with admission(peers).admit(caller(), WORK, "req_1") as grant:
         await grant.finish(Outcome.OK, Usage(prompt_tokens=3))
     assert [(one.request_id, one.tokens) for one in peers.settled] == [("req_1", 3)]
+
+
+@pytest.mark.parametrize(
+    ("why", "outcome", "charged"),
+    [
+        (CLIENT_GONE, Outcome.CLIENT_CLOSED, 17),
+        (UNHEARD, Outcome.SERVER_ERROR, 0),
+        (None, Outcome.TRUNCATED, 17),
+    ],
+)
+async def test_what_was_cancelled_is_charged_unless_nobody_heard_of_it(
+    why: str | None, outcome: Outcome, charged: int
+) -> None:
+    peers = Peers()
+    admitting = admission(peers)
+
+    async def late_usage() -> tuple[Usage, bool]:
+        return Usage(prompt_tokens=10, completion_tokens=7), True
+
+    async def served() -> None:
+        async with admitting.admit(caller(), WORK, "req_1") as grant:
+            grant.late_usage = late_usage
+            await asyncio.Event().wait()
+
+    serving = asyncio.ensure_future(served())
+    await asyncio.sleep(0.01)
+    serving.cancel(why)
+    await asyncio.wait([serving])
+    await admitting.closed(5)
+    assert [(one.outcome, one.completion_tokens) for one in peers.finished] == [(outcome, 7)]
+    assert [one.tokens for one in peers.settled] == [charged]
+
+
+async def test_work_has_ended_from_the_moment_in_which_its_end_is_recorded() -> None:
+    admitting = admission(Peers())
+    assert not admitting.has_ended("req_1")
+    async with admitting.admit(caller(), WORK, "req_1") as grant:
+        assert not admitting.has_ended("req_1")
+        await grant.finish(Outcome.OK, Usage(prompt_tokens=3))
+        assert admitting.has_ended("req_1")
 
 
 async def test_a_replica_works_while_the_disk_does_and_nothing_leaves_before_the_journal_knows() -> None:

@@ -215,16 +215,23 @@ async def test_a_full_journal_refuses_beginnings_and_takes_every_end(path: Path)
             await journal.finish(finished(number))
         assert journal.writable
         assert await refused(lambda: journal.begin(begun(1_000_001)))
+        await journal.note(finished(1_000_002))
+        assert journal.dropped_count == 1
 
         while records := await journal.finished(500):
+            assert finished(1_000_002) not in records
             await journal.forget([record.request_id for record in records])
         await journal.begin(begun(1_000_001))
+        await journal.note(finished(1_000_003))
+        assert await journal.finished(10) == [finished(1_000_003)]
 
 
 async def test_too_many_waiters_are_refused_before_they_wait(path: Path) -> None:
     async with Journal.opened(path, log=LOG, max_waiting=3) as journal:
         outcomes = await asyncio.gather(*(journal.begin(begun(number)) for number in range(5)), return_exceptions=True)
         assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [CapstanError] * 2
+        await asyncio.gather(*(journal.note(finished(number)) for number in range(10, 15)))
+        assert journal.dropped_count == 2
         await journal.begin(begun(9))
 
 
@@ -233,6 +240,8 @@ class Disk:
 
     def __init__(self) -> None:
         self.fails = False
+        self.tried: set[int] = set()
+        """Sizes of what it failed to write."""
         self.answers = threading.Event()
         self.answers.set()
 
@@ -242,6 +251,7 @@ class Disk:
         def faulty(file: JournalFile, puts: list[Put], voids: list[str], reached: list[tuple[str, str]]) -> None:
             self.answers.wait()
             if self.fails:
+                self.tried.add(len(puts))
                 raise sqlite3.OperationalError("disk I/O error")
             write(file, puts, voids, reached)
 
@@ -277,6 +287,26 @@ async def test_ends_that_could_not_be_written_are_written_later(
     assert [record.levelname for record in caplog.records if record.name == "test"] == ["ERROR"]
     async with Journal.opened(path, log=LOG) as journal:
         assert journal.recovered_count == 0  # neither the voided nor the refused one is left open
+
+
+async def test_what_was_free_does_not_gather_while_the_disk_takes_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.gateway.journal_writer.RETRY_S", 0.01)
+    disk = Disk()
+    disk.install(monkeypatch)
+    async with Journal.opened(path, log=LOG) as journal:
+        await journal.begin(begun(1))
+        disk.fails = True
+        assert await refused(lambda: journal.finish(finished(1)))
+        for number in range(2, 20):
+            await journal.note(finished(number))
+        assert journal.dropped_count == 18
+        assert disk.tried <= {1, 2}  # what is owed, and what comes
+        disk.fails = False
+        async with asyncio.timeout(30):
+            await journal.wait_finished()
+        assert await journal.finished(100) == [finished(1)]
 
 
 async def test_a_frozen_disk_holds_nobody_and_what_it_does_late_is_right(

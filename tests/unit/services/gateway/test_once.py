@@ -55,7 +55,9 @@ async def test_a_stream_whose_client_leaves_before_it_begins_lets_go_of_its_work
         return EventStream(no_events(), (), held, error_event=in_words, metrics=metrics)
 
     kept = Replays(clock.monotonic, claims(SlowBook(clock), clock), max_bytes=10**6)
-    asking = asyncio.create_task(once(kept, CALLER, b"k", b"{}", run, streamed=True, path="/v1/chat/completions"))
+    asking = asyncio.create_task(
+        once(kept, CALLER, b"k", b"{}", run, recorded=bool, streamed=True, path="/v1/chat/completions")
+    )
     await settled()
     asking.cancel("the client is gone")
     with pytest.raises(asyncio.CancelledError):

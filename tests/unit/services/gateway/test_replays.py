@@ -1,6 +1,7 @@
 """What is kept for clients that ask again."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
@@ -9,6 +10,8 @@ from chassis.errors import CapstanError, Reason
 from services.gateway.answer import Whole
 from services.gateway.api_error import ApiError
 from services.gateway.caller import Caller
+from services.gateway.cancellation import CLIENT_GONE, UNHEARD
+from services.gateway.claims import LEASE_S
 from services.gateway.replays import OVERHEAD_BYTES, Replays
 from tests.unit.services.gateway.shared_answers import Book, claims, settled
 
@@ -26,12 +29,18 @@ class Work:
         self.body = body
         self.failure = failure
         self.count = 0
+        self.stopped = ""
+        """With which words it was."""
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def __call__(self) -> Whole:
         self.count += 1
-        await self.gate.wait()
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError as error:
+            self.stopped = str(error)
+            raise
         if self.failure is not None:
             raise self.failure
         return Whole(self.body)
@@ -154,12 +163,101 @@ async def test_a_stream_begins_once_unless_it_failed_to_begin(clock: ManualClock
     assert refusal.value.status == 409
 
 
-async def test_what_runs_for_nobody_ends_with_the_gateway(clock: ManualClock) -> None:
-    kept, work = replays(clock), Work()
+def two(clock: ManualClock) -> tuple[Replays, Replays, Book]:
+    """Two gateways, and where they meet."""
+    book = Book(clock)
+    one, other = (Replays(clock.monotonic, claims(book, clock), max_bytes=10**6) for _ in range(2))
+    return one, other, book
+
+
+def event(*, is_set: bool = False) -> asyncio.Event:
+    made = asyncio.Event()
+    if is_set:
+        made.set()
+    return made
+
+
+async def left(kept: Replays, work: Work, recorded: Callable[[], bool] = bool) -> None:
+    """Ask, and leave while it is done."""
     work.gate.clear()
-    asking = asyncio.ensure_future(kept.answer(caller(), "k", b"body", work))
+    asking = asyncio.ensure_future(kept.answer(caller(), "k", b"body", work, recorded))
     await settled()
     asking.cancel()
     await asyncio.wait([asking])
-    await kept.close()
-    assert kept.size_bytes <= OVERHEAD_BYTES
+
+
+async def test_a_gateway_that_stops_ends_what_it_does_for_a_client_that_left(clock: ManualClock) -> None:
+    (one, other, _), work = two(clock), Work()
+    await left(one, work)
+    closing = asyncio.ensure_future(one.close(60.0, event()))
+    await settled()
+    assert not closing.done()
+    work.gate.set()
+    await closing
+    assert await other.answer(caller(), "k", b"body", work) == (Whole(b"done"), True)
+    assert work.count == 1
+
+
+@pytest.mark.parametrize(("grace_s", "hurried"), [(0.0, False), (-1.0, False), (60.0, True)])
+async def test_what_cannot_end_in_time_is_stopped_and_its_key_is_free_at_once(
+    clock: ManualClock, grace_s: float, hurried: bool
+) -> None:
+    (one, other, _), work = two(clock), Work()
+    await left(one, work)
+    await one.close(grace_s, event(is_set=hurried))
+    assert (work.stopped, one.size_bytes) == (UNHEARD, 0)
+    work.gate.set()
+    assert await other.answer(caller(), "k", b"body", work) == (Whole(b"done"), False)
+
+
+async def test_what_is_recorded_already_is_not_stopped(clock: ManualClock) -> None:
+    (one, other, _), work = two(clock), Work()
+    await left(one, work, recorded=lambda: True)
+    closing = asyncio.ensure_future(one.close(60.0, event(is_set=True)))
+    await settled()
+    work.gate.set()
+    await closing
+    assert await other.answer(caller(), "k", b"body", work) == (Whole(b"done"), True)
+
+
+async def test_others_are_told_of_what_was_done_however_hurried_the_gateway_is(clock: ManualClock) -> None:
+    (one, other, book), work = two(clock), Work()
+    await left(one, work)
+    book.hears.clear()
+    work.gate.set()
+    await settled()
+    closing = asyncio.ensure_future(one.close(60.0, event(is_set=True)))
+    await settled()
+    book.hears.set()
+    await closing
+    assert await other.answer(caller(), "k", b"body", work) == (Whole(b"done"), True)
+
+
+async def test_what_waits_for_another_gateway_is_stopped_without_a_trace(clock: ManualClock) -> None:
+    (one, other, _), work = two(clock), Work()
+    await left(one, work)
+    await left(other, work)
+    await other.close(0.0, event())
+    work.gate.set()
+    await settled()
+    assert await one.answer(caller(), "k", b"body", work) == (Whole(b"done"), True)
+    assert work.count == 1
+
+
+async def test_a_stream_whose_client_leaves_before_it_begins_has_used_its_key_everywhere(clock: ManualClock) -> None:
+    """It is charged for what was done for it."""
+    one, other, _ = two(clock)
+
+    async def begins() -> None:
+        async with one.used_up(caller(), "k", b"body"):
+            await event().wait()
+
+    beginning = asyncio.ensure_future(begins())
+    await settled()
+    beginning.cancel(CLIENT_GONE)
+    await asyncio.wait([beginning])
+    await clock.advance(LEASE_S)
+    with pytest.raises(ApiError) as refusal:
+        async with other.used_up(caller(), "k", b"body"):
+            pass
+    assert refusal.value.code == "idempotency_key_used"

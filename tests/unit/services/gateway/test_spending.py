@@ -15,7 +15,7 @@ from services.gateway.exposure import DEFAULT_EXPOSURE_NANOUSD, WRITE_INTERVAL_S
 from services.gateway.money import Price
 from services.gateway.peers.treasury import Cap, PaymentTerms, Recovered
 from services.gateway.remembered import Remembered
-from services.gateway.spending import FRESH_S, USABLE_S, Size, Spending
+from services.gateway.spending import FRESH_S, LONGEST_ANSWER, USABLE_S, Size, Spending
 
 NOVEMBER = 1_795_000_000.0
 """18 November 2026."""
@@ -121,11 +121,21 @@ async def test_the_most_that_a_bounded_request_can_cost_is_held_of_every_budget(
     assert quote.most_completion_tokens is None
 
 
-async def test_an_unbounded_request_holds_its_context_for_each_answer() -> None:
+@pytest.mark.parametrize(("context_tokens", "most"), [(2048, 2048), (0, LONGEST_ANSWER)], ids=["known", "not known"])
+async def test_an_unbounded_request_holds_as_much_for_each_answer_as_the_engine_is_told(
+    context_tokens: int, most: int
+) -> None:
     spent, _ = spending(Billing(cap()))
-    quote = await quoted(spent, bounded=False, answer_count=3)
-    assert quote.budgets[0].amount_nanousd == (30 + 4 + 256) * 1000 + 3 * 2048 * 2000
-    assert quote.most_completion_tokens is None
+    quote = await quoted(spent, bounded=False, answer_count=3, context_tokens=context_tokens)
+    assert quote.budgets[0].amount_nanousd == (30 + 4 + 256) * 1000 + 3 * most * 2000
+    assert quote.most_completion_tokens == most
+
+
+async def test_a_prompt_for_a_model_whose_context_is_not_known_is_held_by_its_bytes_however_long() -> None:
+    spent, _ = spending(Billing(cap(cap_nanousd=10**15)))
+    words = "a " * 2 * LONGEST_ANSWER
+    quote = await quoted(spent, prompt_tokens=len(words) // 3, texts=lambda: [words], context_tokens=0)
+    assert quote.budgets[0].amount_nanousd >= (len(words) + 4 + 256) * 1000 + 50 * 2000
 
 
 async def test_a_cap_for_unbounded_requests_is_held_and_told_to_the_engine() -> None:
