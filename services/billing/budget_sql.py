@@ -10,9 +10,9 @@ select asked.organization_id, asked.project_id, whole.hard_nanousd as whole_hard
     (select coalesce(sum(amount_nanousd), 0)::bigint from billing.credit_grants as given
         where given.organization_id = asked.organization_id) as granted,
     coalesce(account.receivable_nanousd, 0) as used, (
-        select coalesce(sum(amount_nanousd), 0)::bigint from billing.corrections as corrected
-        where corrected.organization_id = asked.organization_id) as corrected, terms.max_exposure_nanousd,
-    lately.recovered_ids, lately.recovered_tokens
+        select coalesce(-sum(amount_nanousd), 0)::bigint from billing.corrections as correction
+        where correction.organization_id = asked.organization_id and amount_nanousd < 0) as forgiven,
+    terms.max_exposure_nanousd, lately.recovered_ids, lately.recovered_tokens
 from unnest($1::text[], $2::text[]) with ordinality as asked(organization_id, project_id, place)
     left join billing.spend_limits as whole on (whole.organization_id, whole.project_id) = (asked.organization_id, '')
     left join billing.spend_limits as part
@@ -40,17 +40,20 @@ select coalesce(sum(amount_nanousd), 0)::bigint from billing.spending
 where period = $2 and ((project_id = $1 and project_id <> '') or (organization_id = $1 and project_id = ''))
 """
 
-# Of a credit, corrections aside: they change how much of it there is.
+# Of a credit. What was taken back is still used: so much more credit there is.
 USED = """
 select (coalesce((select receivable_nanousd from billing.accounts where organization_id = $1), 0)
-    - coalesce((select sum(amount_nanousd) from billing.corrections where organization_id = $1), 0))::bigint
+    - coalesce((select sum(amount_nanousd) from billing.corrections
+        where organization_id = $1 and amount_nanousd < 0), 0))::bigint
 """
 
 SET_LIMIT = """
-insert into billing.spend_limits (organization_id, project_id, hard_nanousd, soft_nanousd, set_time)
+insert into billing.spend_limits as bound (organization_id, project_id, hard_nanousd, soft_nanousd, set_time)
 values ($1, $2, $3, $4, $5)
 on conflict (organization_id, project_id) do update set
-    hard_nanousd = excluded.hard_nanousd, soft_nanousd = excluded.soft_nanousd, set_time = excluded.set_time
+    hard_nanousd = excluded.hard_nanousd, soft_nanousd = excluded.soft_nanousd, set_time = case
+        when (bound.hard_nanousd, bound.soft_nanousd) is distinct from (excluded.hard_nanousd, excluded.soft_nanousd)
+        then excluded.set_time else bound.set_time end
 """
 
 REMOVE_LIMIT = "delete from billing.spend_limits where organization_id = $1 and project_id = $2"
@@ -99,21 +102,15 @@ FORGET_FIRING = """
 delete from billing.alert_firings where (organization_id, project_id, source, period) = ($1, $2, $3, $4)
 """
 
-# Once a limit is another one, it has not been reached yet.
-FORGET_LIMITS = """
-delete from billing.alert_firings where (organization_id, project_id, period) = ($1, $2, $3)
-    and (source = 'hard' and threshold_nanousd is distinct from $4::bigint
-        or source = 'soft' and threshold_nanousd is distinct from $5::bigint)
-"""
-
 DELETE_ALERT = """
 delete from billing.spend_alerts where (alert_id, organization_id, project_id) = ($1, $2, $3) returning alert_id
 """
 
-# Every threshold that a month's spending has reached and that has not fired in this month: alerts and both limits. The
-# month before is looked at as well ($4: when it ended), because what began in it may have been posted after its end.
+# Every threshold that a month's spending has reached and that has not fired in this month: alerts and both limits. One
+# that was changed since it fired is another. The month before is looked at as well ($4: when it ended), because what
+# began in it may have been posted after its end.
 FIRE = """
-insert into billing.alert_firings (
+insert into billing.alert_firings as before (
     organization_id, project_id, source, period, message_id, threshold_nanousd, amount_nanousd, recipients,
     subject_prefix, fire_time, next_attempt_time)
 select reached.organization_id, reached.project_id, reached.source, spent.period, 'msg_' || replace(
@@ -137,8 +134,14 @@ where spent.amount_nanousd >= reached.threshold_nanousd
     and not exists (
         select 1 from billing.alert_firings as fired
         where (fired.organization_id, fired.project_id, fired.source, fired.period)
-            = (reached.organization_id, reached.project_id, reached.source, spent.period))
-on conflict do nothing
+            = (reached.organization_id, reached.project_id, reached.source, spent.period)
+            and fired.threshold_nanousd = reached.threshold_nanousd)
+on conflict (organization_id, project_id, source, period) do update set
+    message_id = excluded.message_id, threshold_nanousd = excluded.threshold_nanousd,
+    amount_nanousd = excluded.amount_nanousd, recipients = excluded.recipients,
+    subject_prefix = excluded.subject_prefix, fire_time = excluded.fire_time,
+    next_attempt_time = excluded.next_attempt_time, attempt_count = 0, deliver_time = null
+    where before.threshold_nanousd <> excluded.threshold_nanousd
 returning organization_id, project_id, source, period, threshold_nanousd, amount_nanousd
 """
 

@@ -54,7 +54,7 @@ class BudgetStore:
                 row["prepaid"],
                 row["granted"],
                 row["used"],
-                row["corrected"],
+                row["forgiven"],
                 DEFAULT_EXPOSURE_NANOUSD if row["max_exposure_nanousd"] is None else row["max_exposure_nanousd"],
                 tuple(zip(row["recovered_ids"], row["recovered_tokens"], strict=True)),
             )
@@ -71,10 +71,9 @@ class BudgetStore:
             return amount
 
     async def set_limit(self, organization_id: str, project_id: str, limit: Limit) -> None:
-        """Replace a limit, or remove it. One that is changed may be told of again this month."""
+        """Replace a limit, or remove it."""
         owner = (organization_id, project_id)
         async with self._tenancy.entered(organization_id) as borrowed:
-            await borrowed.execute(sql.FORGET_LIMITS, *owner, self.period, limit.hard_nanousd, limit.soft_nanousd)
             if limit.is_none:
                 await borrowed.execute(sql.REMOVE_LIMIT, *owner)
             else:

@@ -65,8 +65,8 @@ class Standing:
     granted: int
     used: int
     """Ever, corrections included."""
-    corrected: int
-    """Of it, what corrections took (below 0) or added."""
+    forgiven: int
+    """What corrections took back."""
     max_exposure_nanousd: int
     recovered: tuple[tuple[str, int], ...] = ()
     """The project's requests that were lately settled for a dead gateway, and their tokens."""
@@ -74,8 +74,8 @@ class Standing:
     def budgets(self, period: str) -> Iterator[Budget]:
         """Yield what binds the project's requests in `period`."""
         if self.prepaid:
-            # A meter only ever rises, so what is taken back adds to what there is.
-            there_is, used = max(0, self.granted - self.corrected), self.used - self.corrected
+            # A meter only ever rises, so what was taken back adds to what there is.
+            there_is, used = self.granted + self.forgiven, self.used + self.forgiven
             yield Budget(self.organization_id, Kind.CREDIT, CREDIT_PERIOD, there_is, used, soft=False)
         for subject, kind, limit, posted in (
             (self.organization_id, Kind.ORGANIZATION, self.organization, self.organization_posted),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 INGEST = "ingest"
-"""Records events of many organisations, with all that follows from them, and parks what cannot be recorded."""
+"""Records events of many organisations, with all that follows from them; parks what cannot be, closes what then is."""
 
 PARKED = "parked"
 """Sees and closes dead letters."""

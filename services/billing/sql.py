@@ -109,11 +109,12 @@ order by parked.digest
 on conflict (digest) do nothing
 """
 
-DISMISSED = """
-select request_id from billing.dead_letters as letter
+# Of these requests those that wait for a person, or were dismissed by one and never charged.
+SET_ASIDE = """
+select digest, request_id, resolution is not null as dismissed from billing.dead_letters as letter
 where request_id = any($1::text[]) and request_id <> '' and resolution is distinct from 'recorded'
-    and resolution is not null
-    and not exists (select from billing.usage_events as event where event.request_id = letter.request_id)
+    and (resolution is null
+        or not exists (select from billing.usage_events as event where event.request_id = letter.request_id))
 """
 
 ACCOUNT = """
@@ -137,8 +138,11 @@ select digest from billing.dead_letters where resolved_time is null and starts_w
 # With all that was told of the same requests.
 RESOLVE = """
 update billing.dead_letters set resolved_time = now(), resolution = $2
-where resolved_time is null and (digest = any($1::bytea[]) or request_id <> '' and request_id in (
-    select request_id from billing.dead_letters where digest = any($1::bytea[])))
+where resolved_time is null and digest in (
+    select unnest($1::bytea[])
+    union
+    select other.digest from billing.dead_letters as asked join billing.dead_letters as other using (request_id)
+    where asked.digest = any($1::bytea[]) and request_id <> '' and other.resolution is distinct from 'recorded')
 """
 
 PRICE_COUNT = "select count(*) from billing.price_versions"

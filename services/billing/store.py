@@ -27,6 +27,7 @@ MOST_NANOUSD = 2**62
 _POISON: tuple[type[Exception], ...] = (
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
     ValueError,
     OverflowError,
 )
@@ -100,6 +101,14 @@ class _Refusal:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Aside:
+    """A dead letter that waits for a person, or was dismissed by one."""
+
+    digest: bytes
+    dismissed: bool
+
+
 class Store:
     """Records events and answers questions about them. Every method raises `CapstanError` (UNAVAILABLE, OVERLOADED)."""
 
@@ -166,10 +175,10 @@ class Store:
         if not book:
             raise unavailable("postgres", "no prices are published: run `python -m services.billing migrate`")
         received = self._now()
-        dismissed = await _dismissed(connection, deliveries)
+        aside = await _set_aside(connection, deliveries)
         judged = [
             _Refusal("a person has dismissed this request")
-            if delivery.request_id in dismissed
+            if any(letter.dismissed for letter in aside.get(delivery.request_id, ()))
             else _judge(delivery, book, received)
             for delivery in await _with_second_witness(connection, deliveries)
         ]
@@ -180,6 +189,9 @@ class Store:
         fresh = await _record(connection, list(entries.values()))
         amounts = await _amounts(connection, [name for name in entries if name not in fresh])
         amounts |= {name: entries[name].amount_nanousd for name in fresh}
+        # What waited for a person under another word waits no more.
+        if waited := [letter.digest for name in entries for letter in aside.get(name, ())]:
+            await connection.execute(sql.RESOLVE, waited, RECORDED)
         refused = list(zip(deliveries, judged, strict=True))
         parked = [(delivery, how.reason) for delivery, how in refused if isinstance(how, _Refusal)]
         await _park(connection, parked, received)
@@ -204,10 +216,13 @@ async def _with_second_witness(connection: Connection, deliveries: Sequence[Deli
     ]
 
 
-async def _dismissed(connection: Connection, deliveries: Sequence[Delivery]) -> set[str]:
-    """Answer the requests that a person has said nobody shall be charged for."""
+async def _set_aside(connection: Connection, deliveries: Sequence[Delivery]) -> dict[str, list[_Aside]]:
+    """Answer what was set aside of these requests, by the request's id."""
     told = [_storable(delivery.request_id) for delivery in deliveries]
-    return {row["request_id"] for row in await connection.fetch(sql.DISMISSED, told)}
+    found: dict[str, list[_Aside]] = {}
+    for row in await connection.fetch(sql.SET_ASIDE, told):
+        found.setdefault(row["request_id"], []).append(_Aside(row["digest"], row["dismissed"]))
+    return found
 
 
 def _judge(delivery: Delivery, book: PriceBook, received: datetime) -> _Entry | _Refusal:

@@ -46,9 +46,9 @@ from billing.payment_terms as terms
     ) as given
     cross join lateral (
         -- What a correction adds is taken whether there is credit left or not.
-        select coalesce(max(receivable_nanousd), 0) - greatest(0, (
+        select coalesce(max(receivable_nanousd), 0) - (
             select coalesce(sum(amount_nanousd), 0) from billing.corrections
-            where organization_id = terms.organization_id)) as amount
+            where organization_id = terms.organization_id and amount_nanousd > 0) as amount
         from billing.accounts where organization_id = terms.organization_id
     ) as used
 where terms.prepaid

@@ -21,13 +21,13 @@ PATIENCE_MS = 60_000
 SHIPPING_S, LOOK_S = 10.0, 0.5
 """How long what a meter has may take to be shipped, and how often that is looked at."""
 
-# What credit was used, corrections aside: they change how much of it there is.
+# Of a credit what was taken back is still used: so much more credit there is.
 _POSTED = """
 select coalesce(case
         when asked.period_id = 'credit' then
             (select receivable_nanousd from billing.accounts where organization_id = asked.subject_id)
                 - coalesce((select sum(amount_nanousd) from billing.corrections
-                    where organization_id = asked.subject_id), 0)
+                    where organization_id = asked.subject_id and amount_nanousd < 0), 0)
         else (select amount_nanousd from billing.spending as spent
             where (spent.organization_id, spent.period) = (asked.organization_id, asked.period_id)
                 and spent.project_id

@@ -118,7 +118,11 @@ async def test_a_refund_is_credit_again_also_when_it_is_more_than_was_ever_used(
     grant = {"grant_id": "g-" + organization_id, "organization_id": organization_id, "amount_nanousd": 10**6}
     await ask(books, "GrantCredit", **grant)
     await books.ingest(usage_event("r1", organization_id=organization_id))
-    for amount, cap in ((-30_000, 1_030_000), (10_000, 1_020_000), (1_500_000, 0)):
+    for amount, cap, used in (
+        (-30_000, 1_030_000, 27_000),
+        (10_000, 1_030_000, 37_000),
+        (10**7, 1_030_000, 10_037_000),
+    ):
         correction = invoices_pb2.InvoiceCorrection(
             correction_id=f"c-{organization_id}-{amount}", refers_to="req", reason="goodwill", amount_nanousd=amount
         )
@@ -126,11 +130,11 @@ async def test_a_refund_is_credit_again_also_when_it_is_more_than_was_ever_used(
         stub = invoices_pb2_grpc.InvoiceServiceStub(books.channel)
         await call(stub.EnterCorrection, request, timeout_s=5, peer="billing")
         told = await terms(books, organization_id)
-        assert seen(told) == [(organization_id, CREDIT, "credit", cap, 27_000, False)]
+        assert seen(told) == [(organization_id, CREDIT, "credit", cap, used, False)]
         posted = await ask(books, "GetPosted", subject_id=organization_id, period_id="credit")
-        assert posted.posted_nanousd == 27_000
+        assert posted.posted_nanousd == used
         credit = await ask(books, "GetCredit", organization_id=organization_id)
-        assert max(0, credit.granted_nanousd - credit.used_nanousd) == max(0, cap - 27_000)
+        assert credit.granted_nanousd - credit.used_nanousd == cap - used
     assert await commands.verify(books.settings) == 0
 
 

@@ -146,6 +146,15 @@ async def test_one_bad_event_in_a_thousand_is_parked_and_the_others_are_settled(
     assert (account.event_count, account.parked_count) == (999, 1)
 
 
+@pytest.mark.parametrize("name", ["request_id", "organization_id"])
+async def test_an_id_of_any_length_can_be_parked(books: Books, organization_id: str, name: str) -> None:
+    """No index over it may have a bound: its batch would come again for ever."""
+    rare = "".join(map(chr, random.Random(1).sample(range(0x4E00, 0x9FFF), 2000)))
+    endless = usage_event("endless", **{"organization_id": organization_id, name: rare})
+    receipts = await books.ingest(endless, usage_event(name, organization_id=organization_id))
+    assert [receipt.status for receipt in receipts] == [PARKED, RECORDED]
+
+
 async def test_a_parked_event_that_comes_again_is_parked_once(books: Books, organization_id: str) -> None:
     bad = usage_event("", organization_id=organization_id, model="nul\0nul")
     for _ in range(2):

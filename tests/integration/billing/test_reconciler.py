@@ -178,6 +178,21 @@ async def test_what_was_dismissed_is_charged_by_nobody_in_no_words(
     assert (await books.account(organization_id)).parked_count == 0
 
 
+async def test_what_is_recorded_after_all_waits_for_nobody_any_more(
+    books: Books, looking: Looking, organization_id: str
+) -> None:
+    """Its letter could be dismissed else, and the customer is charged."""
+    model = "priced-in-between"
+    event = usage_event("back", organization_id=organization_id, model=model)
+    await told(books, counted(begun("back", organization_id, model=model)))
+    await looking.look()
+    assert (await books.account(organization_id)).parked_count == 1
+    await price(books, model)
+    assert [receipt.status for receipt in await books.ingest(event)] == [billing_pb2.RECEIPT_STATUS_RECORDED]
+    assert (await books.account(organization_id)).parked_count == 0
+    assert await outcome(books, organization_id) == [("ok", 100, 20)]
+
+
 async def test_dismissing_one_word_of_a_request_closes_all_that_was_told_of_it(
     books: Books, organization_id: str
 ) -> None:

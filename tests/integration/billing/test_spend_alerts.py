@@ -5,6 +5,7 @@ import json
 import logging
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -15,6 +16,8 @@ from chassis.errors import CapstanError, Reason
 from chassis.postgres import pool
 from chassis.tenancy import Tenancy
 from services.billing.alerts import PAUSES_S, Alerts
+from services.billing.budget_store import BudgetStore
+from services.billing.budgets import Alert, Limit
 from services.billing.webhook import Webhook, secret_of, signature
 from tests.integration.billing.conftest import NOON, Books, ask, usage_event
 
@@ -120,6 +123,7 @@ class Watcher:
 
     def __init__(self, tenancy: Tenancy, receiver: Server, organization_id: str) -> None:
         self._receiver = receiver
+        self.budgets_in_december = BudgetStore(tenancy, lambda: TURN + timedelta(seconds=5))
         self._organization_id = organization_id
         self._now = NOON
         webhook = Webhook(f"http://127.0.0.1:{receiver.server_port}/hook", secret_of(SECRET))
@@ -168,11 +172,11 @@ async def test_a_threshold_that_is_set_now_says_nothing_of_the_month_before(
     alert = budgets_pb2.SpendAlert(organization_id=organization_id, threshold_nanousd=10**9, recipients=["x@y"])
     made = (await ask(books, "CreateSpendAlert", alert=alert)).alert
     await books.ingest(usage_event("november", organization_id=organization_id))
-    await books.clock.advance((TURN + timedelta(seconds=5) - NOON).total_seconds())
-    made.threshold_nanousd = 1
-    await ask(books, "UpdateSpendAlert", alert=made)
-    await ask(books, "CreateSpendAlert", alert=made)
-    await ask(books, "SetSpendLimit", organization_id=organization_id, hard_nanousd=2, soft_nanousd=1)
+    now = TURN + timedelta(seconds=5)
+    changed = Alert(made.alert_id, organization_id, "", 1, ("x@y",), "", now)
+    await watcher.budgets_in_december.update_alert(changed)
+    await watcher.budgets_in_december.create_alert(replace(changed, alert_id=made.alert_id + "2"))
+    await watcher.budgets_in_december.set_limit(organization_id, "", Limit(2, 1))
     await watcher.look(TURN + timedelta(seconds=10))
     fired = "select count(*) from billing.alert_firings where organization_id = $1"
     assert await books.value(fired, organization_id) == 0
@@ -194,6 +198,19 @@ async def test_a_limit_that_is_changed_is_told_of_when_it_is_reached_again(
     await books.ingest(usage_event("l2", organization_id=organization_id))
     await watcher.look(NOON + timedelta(seconds=10))
     assert sorted(watcher.told) == sorted([*reached, ("spend_limit.reached", "2026-11", "54000")])
+    await ask(books, "SetSpendLimit", organization_id=organization_id)
+
+
+async def test_a_limit_that_is_set_again_as_it_was_is_as_old_as_it_was(
+    books: Books, watcher: Watcher, organization_id: str
+) -> None:
+    """Whoever keeps limits in files sets them every day, and is told of November in December all the same."""
+    await ask(books, "SetSpendLimit", organization_id=organization_id, hard_nanousd=30_000, soft_nanousd=27_000)
+    await watcher.budgets_in_december.set_limit(organization_id, "", Limit(30_000, 27_000))
+    await books.ingest(usage_event("late", organization_id=organization_id))
+    await watcher.look(TURN + timedelta(seconds=10))
+    fired = "select source, period from billing.alert_firings where organization_id = $1"
+    assert [tuple(row) for row in await books.database.fetch(fired, organization_id)] == [("soft", "2026-11")]
     await ask(books, "SetSpendLimit", organization_id=organization_id)
 
 
