@@ -10,20 +10,21 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
+from services.gateway.grant import Grant
 from services.gateway.journal import Journal
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer
+from services.gateway.refusals import REFUSALS
 from services.gateway.settlements import Settlements
 from services.gateway.spending import Quote, Size, Spending
 from services.gateway.standings import RateLimited
@@ -35,89 +36,6 @@ CLIENT_GONE = "the client is gone"
 
 CHECKPOINT_S = 0.5
 """How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
-
-# Refusals of the request for its own content, or for want of room: unless an engine has worked on it already, nothing
-# was served, nobody is at fault, nothing is recorded.
-REFUSALS = frozenset(
-    {
-        Reason.INVALID_ARGUMENT,
-        Reason.MODEL_NOT_FOUND,
-        Reason.MODEL_KIND_MISMATCH,
-        Reason.NO_CAPACITY,
-        Reason.OVERLOADED,
-        Reason.CONTEXT_LENGTH_EXCEEDED,
-        Reason.PARAMETER_REFUSED,
-        Reason.CONTENT_REFUSED,
-        Reason.OBJECT_NOT_FOUND,
-    }
-)
-
-
-@dataclass(slots=True)
-class Grant:
-    """Leave to do one request's work. `finish` it before the last byte leaves."""
-
-    request_id: str
-    caller: Caller
-    work: Work
-    model: str
-    """Served name, aliases resolved: of what serves it, once that is known."""
-    meters: list[Meter]
-    record: UsageRecord
-    quote: Quote
-    """What it may cost."""
-    moderated: bool
-    """False when an advisory policy was served without a verdict."""
-    _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
-    _beginning: asyncio.Task[None]
-    usage: Usage = field(default_factory=Usage)
-    """What is known so far; estimated until the engine has counted."""
-    late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
-    """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
-    generated: Callable[[], int] | None = None
-    """Set by whoever does the work: answers the tokens generated so far."""
-    checkpointed: int = 0
-    """How many of those the journal was told of."""
-    closed: bool = False
-    started: bool = False
-    """Set by whoever does the work: a replica may have heard of it."""
-    broken: bool = False
-    """A replica worked on it and failed."""
-
-    @property
-    def touched(self) -> bool:
-        """Whether an engine may have counted something of it, and told billing, which would miss its record."""
-        return self.broken or (self.generated is not None and self.generated() > 0)
-
-    @property
-    def tokens_so_far(self) -> int:
-        """What the limits should know of it by now."""
-        return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
-
-    async def begun(self) -> None:
-        """Return when the journal knows of it; nothing may leave before. The disk works while a replica does.
-
-        Raises `CapstanError` METERING_UNAVAILABLE.
-        """
-        if not await self.is_begun():
-            self._beginning.result()
-
-    async def is_begun(self) -> bool:
-        """Wait for the same; answer whether the journal knows of it."""
-        if not self._beginning.done():
-            await asyncio.wait([self._beginning])
-        return not self._beginning.cancelled() and self._beginning.exception() is None
-
-    async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
-        """Record how the work ended; returns when that is durable. Only the first time has an effect.
-
-        Raises `CapstanError` METERING_UNAVAILABLE when it was never recorded that it began.
-        """
-        if not self.closed:
-            await self.begun()
-            self.closed = True
-            self.usage = usage
-            await self._close(self, outcome, usage, estimated)
 
 
 class Admission:
@@ -397,4 +315,4 @@ def _outcome(error: BaseException, usage: Usage) -> Outcome:
     return Outcome.ENGINE_ERROR if usage.completion_tokens else Outcome.SERVER_ERROR
 
 
-__all__ = ["Admission", "Grant", "RateLimited", "Work"]
+__all__ = ["Admission", "RateLimited", "Work"]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from chassis.errors import CapstanError, Reason
 from chassis.outbox import Outbox
-from services.gateway.admission import Grant
 from services.gateway.deltas import Delta
 from services.gateway.endpoints import Placement
+from services.gateway.grant import Grant
 from services.gateway.metrics import Metrics
 from services.gateway.peers.billing import serialized
 from services.gateway.peers.inbox import Inbox, Patience

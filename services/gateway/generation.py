@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from chassis.errors import CapstanError
-from services.gateway.admission import Grant
 from services.gateway.attempts import Attempts, Batch, Parts, Rules, verdict
 from services.gateway.deltas import Usage
 from services.gateway.endpoints import Placement
+from services.gateway.grant import Grant
 from services.gateway.peers.inference import Start
 from services.gateway.peers.router import ReplicaOutcome
 from services.gateway.terms import Terms

@@ -12,13 +12,14 @@ import orjson
 
 from chassis.errors import CapstanError
 from services.gateway import estimate
-from services.gateway.admission import Grant, Work
+from services.gateway.admission import Work
 from services.gateway.api.generated import headers
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.attempts import verdict
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
+from services.gateway.grant import Grant
 from services.gateway.peers.billing import serialized
 from services.gateway.peers.prompt_hashes import inputs_hash
 from services.gateway.peers.router import Errand, Release
