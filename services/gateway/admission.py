@@ -8,7 +8,6 @@ work (done, refused, failed, client gone) passes through the same exit exactly o
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -93,7 +92,9 @@ class Admission:
             price_version=quote.price.version if quote.price is not None else 0,
         )
         beginning = asyncio.get_running_loop().create_task(self._journal.begin(record), name=f"begin {request_id}")
-        grant = Grant(request_id, caller, work, model, meters, record, quote, moderated, self._finish, beginning)
+        grant = Grant(
+            request_id, caller, work, model, meters, record, quote, moderated, self._finish, self._moved, beginning
+        )
         self._open[request_id] = grant
         self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
@@ -148,14 +149,21 @@ class Admission:
 
     def checkpoint(self) -> None:
         """Tell the journal how far what runs has got."""
-        now, reached = self._clock.now(), []
+        reached = []
         for grant in self._open.values():
             count = grant.generated() if grant.generated is not None and not grant.closed else 0
             if count > grant.checkpointed:
                 grant.checkpointed = count
-                prompt = grant.usage.prompt_tokens or grant.work.prompt_tokens
-                reached.append(grant.record.reached(time=now, prompt_tokens=prompt, completion_tokens=count))
+                reached.append(self._reached(grant))
         self._journal.checkpoint(reached)
+
+    def _moved(self, grant: Grant) -> None:
+        self._journal.checkpoint([self._reached(grant)])
+
+    def _reached(self, grant: Grant) -> UsageRecord:
+        return grant.served.reached(
+            time=self._clock.now(), prompt_tokens=grant.work.prompt_tokens, completion_tokens=grant.checkpointed
+        )
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
         served = await self._placer.resolve(work.model, work.kind, request_id, caller.organization_id)
@@ -274,7 +282,7 @@ class Admission:
             amount = price.amount_nanousd(usage, batch=grant.work.batch, tier=grant.work.service_tier)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
         try:
-            await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
+            await self._recorded(grant.served, outcome, usage, estimated)
         finally:  # after it: what is settled here and unfinished there would be settled by billing once more
             self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
 

@@ -180,12 +180,12 @@ class Attempts:
         wait_s = min(self._rules.queue_s, left_s)
         self._placement = await self._parts.placer.place(self._errand, self._excluded, wait_s)
         self._released = False
-        self._grant.model = self._placement.model
+        self._grant.runs_on(self._placement.model)
         self.inbox = Inbox(self._patience, self._begin)
         session = self._parts.replicas.session(self._placement.address)
         left_s = max(0.001, self._begin + self._patience.request_s - now())
         ceiling = self._grant.quote.most_completion_tokens
-        base, admission = 0, serialized(dataclasses.replace(self._grant.record, model=self._grant.model))
+        base, admission = 0, serialized(self._grant.served)
         for start in starts:
             start.request_id = self._grant.request_id if len(starts) == 1 else f"{self._grant.request_id}-{base}"
             start.organization_id = self._grant.caller.organization_id

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
@@ -30,6 +31,7 @@ class Grant:
     moderated: bool
     """False when an advisory policy was served without a verdict."""
     _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
+    _move: Callable[[Grant], None]
     _beginning: asyncio.Task[None]
     usage: Usage = field(default_factory=Usage)
     """What is known so far; estimated until the engine has counted."""
@@ -51,9 +53,20 @@ class Grant:
         return self.broken or (self.generated is not None and self.generated() > 0)
 
     @property
+    def served(self) -> UsageRecord:
+        """The record that it began with, but of the model that serves it."""
+        return dataclasses.replace(self.record, model=self.model)
+
+    @property
     def tokens_so_far(self) -> int:
         """What the limits should know of it by now."""
         return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
+
+    def runs_on(self, model: str) -> None:
+        """Note what serves it; the journal hears of it, since what a death leaves behind is priced by that."""
+        if model != self.model:
+            self.model = model
+            self._move(self)
 
     async def begun(self) -> None:
         """Return when the journal knows of it; nothing may leave before. The disk works while a replica does.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import struct
 
 import orjson
@@ -58,7 +57,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
     while True:
         wait_s = min(desk.settings.queue_timeout_s, max(0.0, deadline - now()))
         placement = await desk.placer.place(errand, excluded, wait_s)
-        grant.model = placement.model
+        grant.runs_on(placement.model)
         try:
             vectors, usage = await desk.replicas.embed(
                 placement.address,
@@ -66,7 +65,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 grant.caller.organization_id,
                 body.inputs,
                 body.dimensions or 0,
-                serialized(dataclasses.replace(grant.record, model=placement.model)),
+                serialized(grant.served),
                 max(0.001, min(desk.settings.first_token_timeout_s, deadline - now())),
             )
         except CapstanError as error:

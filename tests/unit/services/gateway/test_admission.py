@@ -39,6 +39,8 @@ class Peers:
     settled: list[Settlement] = field(default_factory=list)
     finished: list[UsageRecord] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
+    reached: list[UsageRecord] = field(default_factory=list)
+    """Checkpoints."""
     disk: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the disk does not let the journal wait."""
     full: bool = False
@@ -92,6 +94,9 @@ class Peers:
         await self.disk.wait()
         if self.full:
             raise CapstanError(Reason.METERING_UNAVAILABLE, "the disk is full")
+
+    def checkpoint(self, records: Sequence[UsageRecord]) -> None:
+        self.reached += records
 
     async def finish(self, record: UsageRecord) -> None:
         self.finished.append(record)
@@ -156,6 +161,21 @@ async def test_a_refused_text_holds_nothing_also_when_its_client_leaves_in_that_
 async def test_a_request_refused_before_its_first_token_is_as_if_it_had_never_been() -> None:
     async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0) as peers:
         assert (peers.voided, peers.finished, peers.held) == (["req_1"], [], set())
+
+
+async def test_a_death_leaves_behind_the_model_that_serves_and_not_the_one_that_was_asked_for() -> None:
+    peers = Peers()
+    admitting = admission(peers)
+    async with admitting.admit(caller(), WORK, "req_1") as grant:
+        grant.runs_on("m")
+        assert peers.reached == []
+        grant.runs_on("m-small")
+        assert [(one.model, one.prompt_tokens, one.completion_tokens) for one in peers.reached] == [("m-small", 10, 0)]
+        grant.generated = lambda: 5
+        admitting.checkpoint()
+        await grant.finish(Outcome.OK, Usage(prompt_tokens=10, completion_tokens=5))
+    assert [(one.model, one.completion_tokens) for one in peers.reached[1:]] == [("m-small", 5)]
+    assert [one.model for one in peers.finished] == ["m-small"]
 
 
 async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_as_broken_off() -> None:
