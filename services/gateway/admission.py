@@ -151,7 +151,7 @@ class Admission:
         """Tell the journal how far what runs has got."""
         reached = []
         for grant in self._open.values():
-            count = grant.generated() if grant.generated is not None and not grant.closed else 0
+            count = 0 if grant.closed else grant.generated_count
             if count > grant.checkpointed:
                 grant.checkpointed = count
                 reached.append(self._reached(grant))
@@ -263,17 +263,16 @@ class Admission:
         if not (await grant.is_begun() or grant.started):
             self._settle(grant.request_id, grant.caller, 0)
             return
-        if isinstance(error, CapstanError) and error.reason in REFUSALS and not grant.touched:
+        usage, counted = await grant.used()
+        is_refusal = isinstance(error, CapstanError) and error.reason in REFUSALS
+        if is_refusal and counted and not usage.total_tokens and not grant.touched:
             self._settle(grant.request_id, grant.caller, 0)
             try:
                 await self._journal.void(grant.request_id)
             except CapstanError as failure:
                 self._log.error("%s", failure, extra={"request_id": grant.request_id})
             return
-        usage, counted = grant.usage, False
-        if grant.late_usage is not None:
-            usage, counted = await grant.late_usage()
-        await self._finish(grant, _outcome(error, usage), usage, not counted)
+        await self._finish(grant, _outcome(error, served=grant.generated_count > 0), usage, not counted)
 
     async def _finish(self, grant: Grant, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
@@ -313,14 +312,16 @@ class Admission:
             await asyncio.wait(self._closing, timeout=within_s)
 
 
-def _outcome(error: BaseException, usage: Usage) -> Outcome:
-    if isinstance(error, asyncio.CancelledError):
-        return Outcome.CLIENT_CLOSED if error.args == (CLIENT_GONE,) else Outcome.TRUNCATED
+def _outcome(error: BaseException, *, served: bool) -> Outcome:
+    """Say how work ended that was cut short; `served`: after the first token."""
+    if isinstance(error, asyncio.CancelledError) and error.args == (CLIENT_GONE,):
+        return Outcome.CLIENT_CLOSED
     if isinstance(error, CapstanError) and error.metadata.get("service") == "client":
         return Outcome.CLIENT_CLOSED
-    if isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED:
-        return Outcome.TRUNCATED if usage.completion_tokens else Outcome.SERVER_ERROR
-    return Outcome.ENGINE_ERROR if usage.completion_tokens else Outcome.SERVER_ERROR
+    is_late = isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED
+    if is_late or isinstance(error, asyncio.CancelledError):  # our deadline or our shutdown
+        return Outcome.TRUNCATED if served else Outcome.SERVER_ERROR
+    return Outcome.ENGINE_ERROR if served else Outcome.SERVER_ERROR
 
 
 __all__ = ["Admission", "RateLimited", "Work"]

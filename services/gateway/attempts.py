@@ -120,6 +120,8 @@ class Attempts:
         """Whether the present placement was released already."""
         self.inbox = Inbox(patience, self._begin)
         """Of the present attempt."""
+        self.started = False
+        """Whether a replica was asked for the present attempt."""
 
     @property
     def placement(self) -> Placement:
@@ -182,6 +184,7 @@ class Attempts:
         self._released = False
         self._grant.runs_on(self._placement.model)
         self.inbox = Inbox(self._patience, self._begin)
+        self.started = True
         session = self._parts.replicas.session(self._placement.address)
         left_s = max(0.001, self._begin + self._patience.request_s - now())
         ceiling = self._grant.quote.most_completion_tokens
@@ -205,7 +208,8 @@ class Attempts:
         if not is_stopping(error) and not budget.take(asyncio.get_running_loop().time()):
             raise error
         release = self._release(verdict(error))
-        self._grant.broken |= release.outcome != "ok"
+        self._grant.broken |= release.outcome != "ok" or not self.inbox.untouched
+        self.started = False
         self._released = True
         self._excluded.append(self.placement.replica_id)
         self._note(release)

@@ -34,9 +34,10 @@ class Grant:
     _move: Callable[[Grant], None]
     _beginning: asyncio.Task[None]
     usage: Usage = field(default_factory=Usage)
-    """What is known so far; estimated until the engine has counted."""
+    """What it would be charged if its work were cut short now, estimated; where there is no `late_usage`."""
     late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
-    """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
+    """Set by whoever does the work, before it may be cut short: answers usage after an abort, and whether that is what
+    engines counted."""
     generated: Callable[[], int] | None = None
     """Set by whoever does the work: answers the tokens generated so far."""
     checkpointed: int = 0
@@ -45,12 +46,17 @@ class Grant:
     started: bool = False
     """Set by whoever does the work: a replica may have heard of it."""
     broken: bool = False
-    """A replica worked on it and failed."""
+    """A replica may have worked on it in vain."""
+
+    @property
+    def generated_count(self) -> int:
+        """Tokens that were handed out so far."""
+        return self.generated() if self.generated is not None else 0
 
     @property
     def touched(self) -> bool:
         """Whether an engine may have counted something of it, and told billing, which would miss its record."""
-        return self.broken or (self.generated is not None and self.generated() > 0)
+        return self.broken or self.generated_count > 0
 
     @property
     def served(self) -> UsageRecord:
@@ -60,13 +66,19 @@ class Grant:
     @property
     def tokens_so_far(self) -> int:
         """What the limits should know of it by now."""
-        return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
+        return self.work.prompt_tokens + self.generated_count
 
     def runs_on(self, model: str) -> None:
         """Note what serves it; the journal hears of it, since what a death leaves behind is priced by that."""
         if model != self.model:
             self.model = model
             self._move(self)
+
+    async def used(self) -> tuple[Usage, bool]:
+        """Answer what was used by work that was cut short, and whether that is known and not estimated."""
+        if self.late_usage is not None:
+            return await self.late_usage()
+        return self.usage, self.usage.total_tokens == 0
 
     async def begun(self) -> None:
         """Return when the journal knows of it; nothing may leave before. The disk works while a replica does.

@@ -58,6 +58,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
         wait_s = min(desk.settings.queue_timeout_s, max(0.0, deadline - now()))
         placement = await desk.placer.place(errand, excluded, wait_s)
         grant.runs_on(placement.model)
+        grant.usage = Usage(prompt_tokens=grant.work.prompt_tokens)  # of whoever leaves from here on
         try:
             vectors, usage = await desk.replicas.embed(
                 placement.address,
@@ -69,6 +70,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 max(0.001, min(desk.settings.first_token_timeout_s, deadline - now())),
             )
         except CapstanError as error:
+            grant.usage = Usage()
             # Told before the next placement, which would otherwise be taken for the one that failed.
             late = now() >= deadline  # the client's haste says nothing about the replica
             release = Release(grant.request_id, "abandoned" if late else verdict(error), placement.replica_id)
@@ -84,6 +86,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
             desk.releases.put(Release(grant.request_id, "abandoned"))
             raise
         else:
+            grant.usage = usage
             desk.releases.put(Release(grant.request_id, "ok"))
             return vectors, usage, placement.model
 

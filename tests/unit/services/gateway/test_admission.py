@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from chassis.clock import ManualClock
 from chassis.errors import CapstanError, Reason
-from services.gateway.admission import Admission, Work
+from services.gateway.admission import CLIENT_GONE, Admission, Work
 from services.gateway.caller import Caller, ModerationPolicy
 from services.gateway.deltas import Usage
 from services.gateway.metrics import Metrics
@@ -125,13 +125,18 @@ def caller(moderation: ModerationPolicy = "off") -> Caller:
 
 
 @asynccontextmanager
-async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = False) -> AsyncIterator[Peers]:
-    """A request that ended with `error` after so many tokens; `after_another` replica had failed it."""
+async def broken_by(
+    error: BaseException, tokens: int = 0, *, counted: bool = True, after_another: bool = False
+) -> AsyncIterator[Peers]:
+    """A request that ended with `error` after so many tokens; `after_another` replica had failed it.
+
+    `counted`: the engine had taken its prompt in.
+    """
     peers = Peers()
     admitting = admission(peers)
 
     async def late_usage() -> tuple[Usage, bool]:
-        return Usage(prompt_tokens=10, completion_tokens=tokens), True
+        return Usage(prompt_tokens=10 * counted, completion_tokens=tokens), True
 
     async def served() -> None:
         async with admitting.admit(caller(), WORK, "req_1") as grant:
@@ -139,7 +144,7 @@ async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = F
             grant.broken = after_another
             raise error
 
-    with pytest.raises(CapstanError):
+    with pytest.raises(type(error)):
         await served()
     await admitting.closed(5)
     yield peers
@@ -159,8 +164,32 @@ async def test_a_refused_text_holds_nothing_also_when_its_client_leaves_in_that_
 
 
 async def test_a_request_refused_before_its_first_token_is_as_if_it_had_never_been() -> None:
-    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0) as peers:
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), counted=False) as peers:
         assert (peers.voided, peers.finished, peers.held) == (["req_1"], [], set())
+
+
+async def test_a_request_refused_for_one_of_its_prompts_is_free_and_on_record_when_another_was_taken_in() -> None:
+    """An engine has told billing of that one, which would charge it if no gateway said otherwise."""
+    async with broken_by(CapstanError(Reason.PARAMETER_REFUSED, "no such token")) as peers:
+        assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
+        assert [one.tokens for one in peers.settled] == [0]
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens", "outcome", "charged"),
+    [
+        (CLIENT_GONE, 0, Outcome.CLIENT_CLOSED, 10),
+        (CLIENT_GONE, 7, Outcome.CLIENT_CLOSED, 17),
+        ("", 7, Outcome.TRUNCATED, 17),
+        ("", 0, Outcome.SERVER_ERROR, 0),
+    ],
+)
+async def test_whoever_leaves_pays_for_the_prompt_too_and_whom_we_leave_only_for_what_was_made(
+    message: str, tokens: int, outcome: Outcome, charged: int
+) -> None:
+    async with broken_by(asyncio.CancelledError(message), tokens) as peers:
+        assert [(one.outcome, one.usage_estimated) for one in peers.finished] == [(outcome, False)]
+        assert [one.tokens for one in peers.settled] == [charged]
 
 
 async def test_a_death_leaves_behind_the_model_that_serves_and_not_the_one_that_was_asked_for() -> None:
@@ -186,7 +215,9 @@ async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_
 
 
 async def test_a_request_that_finds_no_room_after_a_replica_failed_it_is_recorded_too() -> None:
-    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0, after_another=True) as peers:
+    async with broken_by(
+        CapstanError(Reason.OVERLOADED, "the queue is full"), counted=False, after_another=True
+    ) as peers:
         assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
 
 
