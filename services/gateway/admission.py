@@ -10,21 +10,22 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 
 from chassis.clock import Clock
 from chassis.errors import CapstanError, Reason
 from services.gateway import cancellation
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
+from services.gateway.grant import Grant
 from services.gateway.journal import Journal
 from services.gateway.limits_headers import Meter
 from services.gateway.metrics import Metrics
 from services.gateway.peers.moderation import Classifier
 from services.gateway.peers.ratelimit import Limiter, Settlement
 from services.gateway.peers.router import Placer
+from services.gateway.refusals import REFUSALS
 from services.gateway.settlements import Settlements
 from services.gateway.spending import Quote, Size, Spending
 from services.gateway.standings import RateLimited
@@ -33,89 +34,6 @@ from services.gateway.work import Work
 
 CHECKPOINT_S = 0.5
 """How often the journal is told how far streams got; with its commit, a death loses less than a second of each."""
-
-# Refusals of the request for its own content, or for want of room: unless an engine has worked on it already, nothing
-# was served, nobody is at fault, nothing is recorded.
-REFUSALS = frozenset(
-    {
-        Reason.INVALID_ARGUMENT,
-        Reason.MODEL_NOT_FOUND,
-        Reason.MODEL_KIND_MISMATCH,
-        Reason.NO_CAPACITY,
-        Reason.OVERLOADED,
-        Reason.CONTEXT_LENGTH_EXCEEDED,
-        Reason.PARAMETER_REFUSED,
-        Reason.CONTENT_REFUSED,
-        Reason.OBJECT_NOT_FOUND,
-    }
-)
-
-
-@dataclass(slots=True)
-class Grant:
-    """Leave to do one request's work. `finish` it before the last byte leaves."""
-
-    request_id: str
-    caller: Caller
-    work: Work
-    model: str
-    """Served name, aliases resolved: of what serves it, once that is known."""
-    meters: list[Meter]
-    record: UsageRecord
-    quote: Quote
-    """What it may cost."""
-    moderated: bool
-    """False when an advisory policy was served without a verdict."""
-    _close: Callable[[Grant, Outcome, Usage, bool], Awaitable[None]]
-    _beginning: asyncio.Task[None]
-    usage: Usage = field(default_factory=Usage)
-    """What is known so far; estimated until the engine has counted."""
-    late_usage: Callable[[], Awaitable[tuple[Usage, bool]]] | None = None
-    """Set by whoever does the work: answers usage after an abort, and whether the engine counted it."""
-    generated: Callable[[], int] | None = None
-    """Set by whoever does the work: answers the tokens generated so far."""
-    checkpointed: int = 0
-    """How many of those the journal was told of."""
-    closed: bool = False
-    started: bool = False
-    """Set by whoever does the work: a replica may have heard of it."""
-    broken: bool = False
-    """A replica worked on it and failed."""
-
-    @property
-    def touched(self) -> bool:
-        """Whether an engine may have counted something of it, and told billing, which would miss its record."""
-        return self.broken or (self.generated is not None and self.generated() > 0)
-
-    @property
-    def tokens_so_far(self) -> int:
-        """What the limits should know of it by now."""
-        return self.work.prompt_tokens + (self.generated() if self.generated is not None else 0)
-
-    async def begun(self) -> None:
-        """Return when the journal knows of it; nothing may leave before. The disk works while a replica does.
-
-        Raises `CapstanError` METERING_UNAVAILABLE.
-        """
-        if not await self.is_begun():
-            self._beginning.result()
-
-    async def is_begun(self) -> bool:
-        """Wait for the same; answer whether the journal knows of it."""
-        if not self._beginning.done():
-            await asyncio.wait([self._beginning])
-        return not self._beginning.cancelled() and self._beginning.exception() is None
-
-    async def finish(self, outcome: Outcome, usage: Usage, *, estimated: bool = False) -> None:
-        """Record how the work ended; returns when that is durable. Only the first time has an effect.
-
-        Raises `CapstanError` METERING_UNAVAILABLE when it was never recorded that it began.
-        """
-        if not self.closed:
-            await self.begun()
-            self.closed = True
-            self.usage = usage
-            await self._close(self, outcome, usage, estimated)
 
 
 class Admission:
@@ -173,7 +91,9 @@ class Admission:
             price_version=quote.price.version if quote.price is not None else 0,
         )
         beginning = asyncio.get_running_loop().create_task(self._journal.begin(record), name=f"begin {request_id}")
-        grant = Grant(request_id, caller, work, model, meters, record, quote, moderated, self._finish, beginning)
+        grant = Grant(
+            request_id, caller, work, model, meters, record, quote, moderated, self._finish, self._moved, beginning
+        )
         self._open[request_id] = grant
         self._limiter.follow(request_id, lambda: grant.tokens_so_far)
         try:
@@ -228,14 +148,21 @@ class Admission:
 
     def checkpoint(self) -> None:
         """Tell the journal how far what runs has got."""
-        now, reached = self._clock.now(), []
+        reached = []
         for grant in self._open.values():
-            count = grant.generated() if grant.generated is not None and not grant.closed else 0
+            count = 0 if grant.closed else grant.generated_count
             if count > grant.checkpointed:
                 grant.checkpointed = count
-                prompt = grant.usage.prompt_tokens or grant.work.prompt_tokens
-                reached.append(grant.record.reached(time=now, prompt_tokens=prompt, completion_tokens=count))
+                reached.append(self._reached(grant))
         self._journal.checkpoint(reached)
+
+    def _moved(self, grant: Grant) -> None:
+        self._journal.checkpoint([self._reached(grant)])
+
+    def _reached(self, grant: Grant) -> UsageRecord:
+        return grant.served.reached(
+            time=self._clock.now(), prompt_tokens=grant.work.prompt_tokens, completion_tokens=grant.checkpointed
+        )
 
     async def _model(self, caller: Caller, work: Work, request_id: str) -> str:
         served = await self._placer.resolve(work.model, work.kind, request_id, caller.organization_id)
@@ -335,17 +262,16 @@ class Admission:
         if not (await grant.is_begun() or grant.started):
             self._settle(grant.request_id, grant.caller, 0)
             return
-        if isinstance(error, CapstanError) and error.reason in REFUSALS and not grant.touched:
+        usage, counted = await grant.used()
+        is_refusal = isinstance(error, CapstanError) and error.reason in REFUSALS
+        if is_refusal and counted and not usage.total_tokens and not grant.touched:
             self._settle(grant.request_id, grant.caller, 0)
             try:
                 await self._journal.void(grant.request_id)
             except CapstanError as failure:
                 self._log.error("%s", failure, extra={"request_id": grant.request_id})
             return
-        usage, counted = grant.usage, False
-        if grant.late_usage is not None:
-            usage, counted = await grant.late_usage()
-        await self._finish(grant, _outcome(error, usage), usage, not counted)
+        await self._finish(grant, _outcome(error, served=grant.generated_count > 0), usage, not counted)
 
     async def _finish(self, grant: Grant, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)
@@ -354,7 +280,7 @@ class Admission:
             amount = price.amount_nanousd(usage, batch=grant.work.batch, tier=grant.work.service_tier)
         self._metrics.observe(grant.model, grant.work.endpoint, outcome, usage)
         try:
-            await self._recorded(dataclasses.replace(grant.record, model=grant.model), outcome, usage, estimated)
+            await self._recorded(grant.served, outcome, usage, estimated)
         finally:  # after it: what is settled here and unfinished there would be settled by billing once more
             self._settle(grant.request_id, grant.caller, usage.total_tokens if charged else 0, amount)
 
@@ -385,14 +311,15 @@ class Admission:
             await asyncio.wait(self._closing, timeout=within_s)
 
 
-def _outcome(error: BaseException, usage: Usage) -> Outcome:
+def _outcome(error: BaseException, *, served: bool) -> Outcome:
+    """Say how work ended that was cut short; `served`: after the first token."""
     if isinstance(error, asyncio.CancelledError):
-        return cancellation.outcome(error)
+        return cancellation.outcome(error, served=served)
     if isinstance(error, CapstanError) and error.metadata.get("service") == "client":
         return Outcome.CLIENT_CLOSED
     if isinstance(error, CapstanError) and error.reason is Reason.DEADLINE_EXCEEDED:
-        return Outcome.TRUNCATED if usage.completion_tokens else Outcome.SERVER_ERROR
-    return Outcome.ENGINE_ERROR if usage.completion_tokens else Outcome.SERVER_ERROR
+        return Outcome.TRUNCATED if served else Outcome.SERVER_ERROR
+    return Outcome.ENGINE_ERROR if served else Outcome.SERVER_ERROR
 
 
-__all__ = ["Admission", "Grant", "RateLimited", "Work"]
+__all__ = ["Admission", "RateLimited", "Work"]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from chassis.errors import CapstanError, Reason
 from chassis.outbox import Outbox
-from services.gateway.admission import Grant
 from services.gateway.deltas import Delta
 from services.gateway.endpoints import Placement
+from services.gateway.grant import Grant
 from services.gateway.metrics import Metrics
 from services.gateway.peers.billing import serialized
 from services.gateway.peers.inbox import Inbox, Patience
@@ -120,6 +120,8 @@ class Attempts:
         """Whether the present placement was released already."""
         self.inbox = Inbox(patience, self._begin)
         """Of the present attempt."""
+        self.started = False
+        """Whether a replica was asked for the present attempt."""
 
     @property
     def placement(self) -> Placement:
@@ -180,12 +182,13 @@ class Attempts:
         wait_s = min(self._rules.queue_s, left_s)
         self._placement = await self._parts.placer.place(self._errand, self._excluded, wait_s)
         self._released = False
-        self._grant.model = self._placement.model
+        self._grant.runs_on(self._placement.model)
         self.inbox = Inbox(self._patience, self._begin)
+        self.started = True
         session = self._parts.replicas.session(self._placement.address)
         left_s = max(0.001, self._begin + self._patience.request_s - now())
         ceiling = self._grant.quote.most_completion_tokens
-        base, admission = 0, serialized(dataclasses.replace(self._grant.record, model=self._grant.model))
+        base, admission = 0, serialized(self._grant.served)
         for start in starts:
             start.request_id = self._grant.request_id if len(starts) == 1 else f"{self._grant.request_id}-{base}"
             start.organization_id = self._grant.caller.organization_id
@@ -205,7 +208,8 @@ class Attempts:
         if not is_stopping(error) and not budget.take(asyncio.get_running_loop().time()):
             raise error
         release = self._release(verdict(error))
-        self._grant.broken |= release.outcome != "ok"
+        self._grant.broken |= release.outcome != "ok" or not self.inbox.untouched
+        self.started = False
         self._released = True
         self._excluded.append(self.placement.replica_id)
         self._note(release)

@@ -12,9 +12,9 @@ CLIENT_GONE = "the client is gone"
 UNHEARD = "the gateway stops before anybody heard of it"
 """Nobody was told anything of it, and its key is given back, so that it can be done elsewhere: it is free."""
 
-_OUTCOMES = {CLIENT_GONE: Outcome.CLIENT_CLOSED, UNHEARD: Outcome.SERVER_ERROR}
 
-
-def outcome(error: asyncio.CancelledError) -> Outcome:
-    """Answer how a request ended that was cancelled."""
-    return _OUTCOMES.get(str(error), Outcome.TRUNCATED)
+def outcome(error: asyncio.CancelledError, *, served: bool) -> Outcome:
+    """Answer how a request ended that was cancelled; `served`: after its first token."""
+    if error.args == (CLIENT_GONE,):
+        return Outcome.CLIENT_CLOSED
+    return Outcome.TRUNCATED if served and error.args != (UNHEARD,) else Outcome.SERVER_ERROR

@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from chassis.errors import CapstanError
-from services.gateway.admission import Grant
 from services.gateway.attempts import Attempts, Batch, Parts, Rules, verdict
 from services.gateway.deltas import Usage
 from services.gateway.endpoints import Placement
+from services.gateway.grant import Grant
 from services.gateway.peers.inference import Start
 from services.gateway.peers.router import ReplicaOutcome
 from services.gateway.terms import Terms
@@ -22,10 +22,10 @@ ABORT_ANSWER_S = 2.0
 class Generation:
     """The deltas of one request. Its first batch is here when it is handed out."""
 
-    def __init__(self, grant: Grant, attempts: Attempts, first: Batch) -> None:
+    def __init__(self, grant: Grant, attempts: Attempts) -> None:
         self.grant = grant
         self._attempts = attempts
-        self._first = first
+        self._first: Batch = ()
         self._token_count = 0
         self._text: list[str] = []
         """What was told, while it may be needed to go on elsewhere."""
@@ -36,6 +36,10 @@ class Generation:
     def placement(self) -> Placement:
         """Where it runs now."""
         return self._attempts.placement
+
+    async def begin(self) -> None:
+        """Wait for the first batch. Raises `CapstanError` when no replica brings it."""
+        self._first = await self._attempts.first()
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Answer the deltas in order, as many at a time as have arrived.
@@ -70,8 +74,10 @@ class Generation:
     @property
     def counted(self) -> bool:
         """Whether the engine said what it used. One that ends without a word is not free: see `usage`."""
-        usage = self._attempts.inbox.usage
-        return usage.prompt_tokens > 0 and (usage.completion_tokens > 0 or self._token_count == 0)
+        inbox = self._attempts.inbox
+        if inbox.untold:
+            return False
+        return self._token_count == 0 or (inbox.usage.prompt_tokens > 0 and inbox.usage.completion_tokens > 0)
 
     @property
     def usage(self) -> Usage:
@@ -80,12 +86,16 @@ class Generation:
 
     @property
     def _delivered(self) -> Usage:
-        estimated = self.grant.usage.prompt_tokens or self.grant.work.prompt_tokens
-        return Usage(prompt_tokens=estimated, completion_tokens=self._token_count)
+        return Usage(prompt_tokens=self.grant.work.prompt_tokens, completion_tokens=self._token_count)
 
     async def late_usage(self) -> tuple[Usage, bool]:
-        """Answer what was used by work that was cut short, and whether the engine counted it."""
-        if await self._attempts.inbox.ended(ABORT_ANSWER_S) and self.counted:
+        """Answer what was used by work that was cut short, and whether engines counted it.
+
+        A prompt was worked on from the moment in which a replica was asked, whatever came of it.
+        """
+        if not self._attempts.started and not self._token_count:
+            return Usage(), True
+        if self._attempts.started and await self._attempts.inbox.ended(ABORT_ANSWER_S) and self.counted:
             return self._attempts.inbox.usage, True
         return self._delivered, False
 
@@ -108,15 +118,14 @@ class Generator:
         """
         begin = asyncio.get_running_loop().time()
         attempts = Attempts(self._parts, self._rules, grant, starts, terms, whole=whole)
-        outcome: ReplicaOutcome = "ok"
+        generation = Generation(grant, attempts)
+        grant.late_usage, grant.generated = generation.late_usage, generation.generated
         grant.started = True
+        outcome: ReplicaOutcome = "ok"
         try:
-            first = await attempts.first()
+            await generation.begin()
             await grant.begun()
             self._parts.metrics.first_token.labels(grant.model).observe(asyncio.get_running_loop().time() - begin)
-            generation = Generation(grant, attempts, first)
-            grant.late_usage = generation.late_usage
-            grant.generated = generation.generated
             yield generation
         except CapstanError as error:
             outcome = verdict(error)

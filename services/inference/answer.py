@@ -135,6 +135,16 @@ class Answer:
             self._frames.add(self.slot, 0, "", 0).failure.CopyFrom(failure(error))
             self._ended(self)
 
+    def cut(self, error: CapstanError) -> None:
+        """End the request with this failure and with what it used till now, unless it has ended."""
+        if self._open:
+            self._open = 0
+            self.tally.finish = error.reason.name.lower()
+            out = self._frames.add(self.slot, 0, "", 0)
+            out.failure.CopyFrom(failure(error))
+            self._tell_usage(out)
+            self._ended(self)
+
     def abandon(self) -> None:
         """End it without a word: there is nobody left to tell."""
         if self._open:
@@ -195,17 +205,20 @@ class Answer:
             out.finish_reason = FINISH_REASONS[finish]
         self._open -= 1
         if not self._open:
-            tally = self.tally
-            tally.finish = "tool_calls" if called else finish.value
-            out.finish.usage.CopyFrom(
-                usage_pb2.TokenUsage(
-                    prompt_tokens=tally.prompt_tokens,
-                    cached_prompt_tokens=tally.cached_tokens,
-                    completion_tokens=tally.completion_tokens,
-                    reasoning_tokens=tally.reasoning_tokens,
-                )
-            )
+            self.tally.finish = "tool_calls" if called else finish.value
+            self._tell_usage(out)
             self._ended(self)
+
+    def _tell_usage(self, out: inference_pb2.Delta) -> None:
+        tally = self.tally
+        out.finish.usage.CopyFrom(
+            usage_pb2.TokenUsage(
+                prompt_tokens=tally.prompt_tokens,
+                cached_prompt_tokens=tally.cached_tokens,
+                completion_tokens=tally.completion_tokens,
+                reasoning_tokens=tally.reasoning_tokens,
+            )
+        )
 
 
 def _add_logprobs(out: inference_pb2.Delta, logprobs: Sequence[TokenLogprobs] | None) -> None:

@@ -8,6 +8,18 @@ from services.inference.tokenizer import NoChatTemplateError, TemplateRefusedErr
 
 RETRY_AFTER_MS = "1000"
 
+REFUSALS = frozenset(
+    {
+        Reason.INVALID_ARGUMENT,
+        Reason.MODEL_KIND_MISMATCH,
+        Reason.OVERLOADED,
+        Reason.CONTEXT_LENGTH_EXCEEDED,
+        Reason.PARAMETER_REFUSED,
+        Reason.OBJECT_NOT_FOUND,
+    }
+)
+"""Of those, what says that the request was not taken in: gateways record nothing of it."""
+
 
 def capstan_error(error: Exception) -> CapstanError:
     """The typed error that another service is told. Anything unknown is a fault of ours."""

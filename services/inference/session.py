@@ -255,7 +255,7 @@ class Session:
         self._shared.preparing -= 1
 
     def _expire(self, slot: _Slot) -> None:
-        slot.answer.refuse(
+        slot.answer.cut(
             CapstanError(Reason.DEADLINE_EXCEEDED, "the request's time is up", service="inference", limit="request")
         )
         self._stop(slot)

@@ -16,11 +16,13 @@ import grpc
 from capstan.billing.v1 import witness_pb2, witness_pb2_grpc
 from capstan.usage.v1 import usage_pb2
 from chassis.clock import Clock
+from chassis.errors import Reason
 from chassis.kit import Kit
 from chassis.outbox import Outbox
 from chassis.rpc_client import call
 from services.inference.answer import Tally
 from services.inference.engine import FinishReason
+from services.inference.failures import REFUSALS
 
 TIMEOUT_S = 5.0
 LINGER_S = 0.1
@@ -28,8 +30,10 @@ LAST_WORDS_S = 3.0
 CAPACITY = 100_000
 BATCH = 500
 
-ENDS = frozenset({*(reason.value for reason in FinishReason), "tool_calls"})
-"""How requests end that did not fail."""
+ENDS = frozenset({*(reason.value for reason in FinishReason), "tool_calls", Reason.DEADLINE_EXCEEDED.name.lower()})
+"""How requests end that did not fail: who runs out of time pays for what was made."""
+
+REFUSED = frozenset(reason.name.lower() for reason in REFUSALS)
 
 
 class Witness:
@@ -44,8 +48,12 @@ class Witness:
         )
 
     def ended(self, part_id: str, admission: bytes, tally: Tally) -> None:
-        """Tell how a request ended that the engine had taken in."""
-        if admission and tally.prompt_tokens:
+        """Tell how a request ended that the engine had taken in.
+
+        What it refused is passed over, as gateways do, or billing would take a refusal for a fault.
+        """
+        is_refused = tally.finish in REFUSED and not tally.generated
+        if admission and tally.prompt_tokens and not is_refused:
             usage = usage_pb2.TokenUsage(
                 prompt_tokens=tally.prompt_tokens,
                 cached_prompt_tokens=tally.cached_tokens,

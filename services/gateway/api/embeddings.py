@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import dataclasses
 import struct
 
 import orjson
 
 from chassis.errors import CapstanError
 from services.gateway import estimate
-from services.gateway.admission import Grant, Work
+from services.gateway.admission import Work
 from services.gateway.api.generated import headers
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.attempts import verdict
 from services.gateway.caller import Caller
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
+from services.gateway.grant import Grant
 from services.gateway.peers.billing import serialized
 from services.gateway.peers.prompt_hashes import inputs_hash
 from services.gateway.peers.router import Errand, Release
@@ -57,7 +57,8 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
     while True:
         wait_s = min(desk.settings.queue_timeout_s, max(0.0, deadline - now()))
         placement = await desk.placer.place(errand, excluded, wait_s)
-        grant.model = placement.model
+        grant.runs_on(placement.model)
+        grant.usage = Usage(prompt_tokens=grant.work.prompt_tokens)  # of whoever leaves from here on
         try:
             vectors, usage = await desk.replicas.embed(
                 placement.address,
@@ -65,10 +66,11 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
                 grant.caller.organization_id,
                 body.inputs,
                 body.dimensions or 0,
-                serialized(dataclasses.replace(grant.record, model=placement.model)),
+                serialized(grant.served),
                 max(0.001, min(desk.settings.first_token_timeout_s, deadline - now())),
             )
         except CapstanError as error:
+            grant.usage = Usage()
             # Told before the next placement, which would otherwise be taken for the one that failed.
             late = now() >= deadline  # the client's haste says nothing about the replica
             release = Release(grant.request_id, "abandoned" if late else verdict(error), placement.replica_id)
@@ -84,6 +86,7 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
             desk.releases.put(Release(grant.request_id, "abandoned"))
             raise
         else:
+            grant.usage = usage
             desk.releases.put(Release(grant.request_id, "ok"))
             return vectors, usage, placement.model
 

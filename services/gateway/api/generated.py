@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from typing import Protocol
 
-from services.gateway.admission import Grant
 from services.gateway.api.hot import Exchange, Headers
 from services.gateway.chat_answers import Head
 from services.gateway.collected import Choice, take
@@ -15,6 +14,7 @@ from services.gateway.deltas import Delta, Usage
 from services.gateway.desk import Desk
 from services.gateway.errors import envelope
 from services.gateway.generation import Generation
+from services.gateway.grant import Grant
 from services.gateway.limits_headers import headers as limit_headers
 from services.gateway.peers.inference import Start
 from services.gateway.schema.sampling import SamplingRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from chassis.errors import CapstanError
-from services.gateway.admission import Grant, Work
+from services.gateway.admission import Work
 from services.gateway.api.generated import headers
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.api.responses import read
@@ -14,6 +14,7 @@ from services.gateway.caller import Caller
 from services.gateway.conversation import Turn
 from services.gateway.deltas import Usage
 from services.gateway.desk import Desk
+from services.gateway.grant import Grant
 from services.gateway.peers.response_start import response_start
 from services.gateway.peers.router import Errand, Release
 from services.gateway.schema.responses import ResponseRequest

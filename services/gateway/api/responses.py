@@ -11,7 +11,7 @@ import orjson
 
 from chassis.errors import CapstanError
 from services.gateway import estimate, response_answers
-from services.gateway.admission import Grant, Work
+from services.gateway.admission import Work
 from services.gateway.api.generated import finish, headers, keep_alive_s, opened
 from services.gateway.api.hot import Answer, Exchange, Whole
 from services.gateway.api.keeping import items_of, keep, recall, resolved
@@ -19,6 +19,7 @@ from services.gateway.caller import Caller
 from services.gateway.conversation import RESPONSE_PREFIX, Turn, check_json_is_asked_for, conversation, input_items
 from services.gateway.desk import Desk
 from services.gateway.generation import Generation
+from services.gateway.grant import Grant
 from services.gateway.kept import Json, Kept
 from services.gateway.peers.response_start import response_start
 from services.gateway.response_answers import EventWriter, Head

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
 from chassis import rpc_client
 from chassis.errors import CapstanError, Reason
+
+Response = TypeVar("Response")
 
 
 async def call(method: Callable[..., Any], request: Any, *, timeout_s: float, peer: str) -> Any:
@@ -15,6 +18,21 @@ async def call(method: Callable[..., Any], request: Any, *, timeout_s: float, pe
         return await rpc_client.call(method, request, timeout_s=timeout_s, peer=peer)
     except CapstanError as error:
         raise as_said_by(peer, error) from None
+
+
+async def waited_for(calling: Coroutine[Any, Any, Response]) -> Response:
+    """Wait for a call so long that its client may leave in the middle of it.
+
+    A call of gRPC that is cancelled forgets what with, and so who it was that left.
+    """
+    task = asyncio.ensure_future(calling)
+    try:
+        await asyncio.wait([task])
+    except asyncio.CancelledError:
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        task.cancel()
+        raise
+    return task.result()
 
 
 def as_said_by(peer: str, error: CapstanError) -> CapstanError:

@@ -11,6 +11,7 @@ from capstan.inference.v1 import inference_pb2
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import CapstanError, Reason, from_failure
 from services.gateway.deltas import Usage
+from services.gateway.refusals import REFUSALS
 
 News = tuple[int, inference_pb2.Delta]
 """The base of the slot's choices, and a delta."""
@@ -58,6 +59,8 @@ class Inbox:
         self._begun = False
         self.usage = Usage()
         """Sum over the slots that have ended."""
+        self.untold = False
+        """Whether a slot ended without a word about what it used, so that there is more than `usage` says."""
 
     def attach(self, slot: int, runner: Runner) -> None:
         """Expect deltas of `slot`."""
@@ -72,6 +75,11 @@ class Inbox:
     def begun(self) -> bool:
         """True when news was taken."""
         return self._begun
+
+    @property
+    def untouched(self) -> bool:
+        """Whether every slot was refused, so that no engine has counted anything."""
+        return not self._open_slots and not self.untold and not self.usage.total_tokens
 
     async def take(self, now: float) -> list[News]:
         """Answer all news, waiting for some; empty when there will be none. Each comes with its slot's base choice.
@@ -94,10 +102,11 @@ class Inbox:
 
     def deliver(self, slot: int, base: int, delta: inference_pb2.Delta) -> bool:
         """Take one delta in; answer whether it was the slot's last."""
-        last = False
+        is_refused = False
         if delta.HasField("failure"):
-            self.fail(from_failure(delta.failure))
-            last = True
+            error = from_failure(delta.failure)
+            self.fail(error)
+            is_refused, last = error.reason in REFUSALS, True
         else:
             self._news.append((base, delta))
             self._buffered_bytes += len(delta.text)
@@ -108,10 +117,12 @@ class Inbox:
                 self.fail(
                     CapstanError(Reason.DEADLINE_EXCEEDED, "the client does not read its stream", service="client")
                 )
-            if delta.HasField("finish"):
-                self._add(delta.finish.usage)
-                last = True
+            last = delta.HasField("finish")
         if last:
+            if delta.finish.HasField("usage"):
+                self._add(delta.finish.usage)
+            else:
+                self.untold |= not is_refused
             self._open_slots.pop(slot, None)
             if not self._open_slots:
                 self._ended.set()
@@ -146,6 +157,7 @@ class Inbox:
     def lost(self, slot: int, error: CapstanError) -> None:
         """The slot's session broke: nothing more will come of it."""
         self._open_slots.pop(slot, None)
+        self.untold = True
         if self._failure is None:
             self._failure = error
         if not self._open_slots:
@@ -169,6 +181,8 @@ class Inbox:
 
     async def ended(self, within_s: float) -> bool:
         """Wait until no slot is open; answer whether that was so in time, so that `usage` is the engine's own."""
+        if not self._open_slots:
+            return True
         try:
             async with asyncio.timeout(within_s):
                 await self._ended.wait()

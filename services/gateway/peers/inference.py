@@ -18,6 +18,7 @@ from chassis.errors import CapstanError, unavailable
 from chassis.kit import Connect
 from chassis.rpc_client import call, translate
 from services.gateway.deltas import Usage
+from services.gateway.peers.calls import waited_for
 from services.gateway.peers.inbox import Inbox
 
 SWEEP_S = 0.5
@@ -169,17 +170,15 @@ class Replicas:
 
         `admission` is what billing is told by the replica beside its count.
         """
-        answer: inference_pb2.EmbedResponse = await call(
-            self._stub(address).Embed,
-            inference_pb2.EmbedRequest(
-                request_id=request_id,
-                organization_id=organization_id,
-                inputs=[_embed_input(item) for item in inputs],
-                dimensions=dimensions,
-                admission=admission,
-            ),
-            timeout_s=timeout_s,
-            peer="inference",
+        request = inference_pb2.EmbedRequest(
+            request_id=request_id,
+            organization_id=organization_id,
+            inputs=[_embed_input(item) for item in inputs],
+            dimensions=dimensions,
+            admission=admission,
+        )
+        answer: inference_pb2.EmbedResponse = await waited_for(
+            call(self._stub(address).Embed, request, timeout_s=timeout_s, peer="inference")
         )
         return list(answer.embeddings), Usage(prompt_tokens=answer.usage.prompt_tokens)
 

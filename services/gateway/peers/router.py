@@ -15,7 +15,7 @@ from chassis.clock import Clock
 from chassis.coalesce import Coalescer
 from chassis.errors import CapstanError, Reason, from_failure, unavailable
 from services.gateway.endpoints import Endpoints, Placement
-from services.gateway.peers.calls import call
+from services.gateway.peers.calls import call, waited_for
 from services.gateway.terms import ServiceClass
 
 Kind = Literal["generate", "embed"]
@@ -150,8 +150,8 @@ class Placer:
             request = router_pb2.QueueRequest(item=item)
             request.max_wait.FromMilliseconds(int(left_s * 1000))
             try:
-                answer: router_pb2.QueueResponse = await call(
-                    self._stub.Queue, request, timeout_s=left_s + self._timeout_s, peer="router"
+                answer: router_pb2.QueueResponse = await waited_for(
+                    call(self._stub.Queue, request, timeout_s=left_s + self._timeout_s, peer="router")
                 )
                 return answer.result
             except CapstanError as error:

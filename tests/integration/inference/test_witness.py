@@ -11,6 +11,7 @@ from pathlib import Path
 import grpc
 
 from capstan.billing.v1 import witness_pb2, witness_pb2_grpc
+from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2 as pb
 from capstan.inference.v1 import inference_pb2_grpc
 from chassis.errors import unavailable
@@ -127,12 +128,40 @@ async def test_what_the_engine_never_took_in_and_what_nobody_vouches_for_is_not_
         call = await session(stub)
         await call.write(start("req_long", text="Hello there. " * 20))
         assert (await finished(call)).HasField("failure")
+        await call.write(start("req_refused", max_tokens=2, logit_bias={10**6: 1.0}))
+        assert (await finished(call)).HasField("failure")
         await call.write(start("req_nameless", admission=b"", max_tokens=2))
         await finished(call)
         await call.write(start("req_last", max_tokens=2))
         await finished(call)
         await billing.heard("req_last")
         assert set(billing.told) == {"req_last"}
+        call.cancel()
+
+
+async def test_what_finds_the_engines_queue_full_is_not_told() -> None:
+    async with told(max_waiting=1) as (billing, stub):
+        call = await session(stub)
+        await call.write(start("req_full", choice_count=2))
+        assert (await finished(call)).failure.reason == errors_pb2.ERROR_REASON_OVERLOADED
+        await call.write(start("req_last", max_tokens=2))
+        await finished(call)
+        await billing.heard("req_last")
+        assert set(billing.told) == {"req_last"}
+        call.cancel()
+
+
+async def test_what_runs_out_of_time_is_told_as_the_gateway_hears_it() -> None:
+    async with told(sim_tokens_per_s=200, sim_answer_tokens=10**6) as (billing, stub):
+        call = await session(stub)
+        late = start("req_late")
+        late.start.time_left.FromMilliseconds(300)
+        await call.write(late)
+        end = await finished(call)
+        assert end.failure.reason == errors_pb2.ERROR_REASON_DEADLINE_EXCEEDED
+        usage = await billing.heard("req_late")
+        assert (usage.usage, usage.failed) == (end.finish.usage, False)
+        assert usage.usage.prompt_tokens > 0
         call.cancel()
 
 

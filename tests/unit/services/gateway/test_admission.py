@@ -40,6 +40,8 @@ class Peers:
     settled: list[Settlement] = field(default_factory=list)
     finished: list[UsageRecord] = field(default_factory=list)
     voided: list[str] = field(default_factory=list)
+    reached: list[UsageRecord] = field(default_factory=list)
+    """Checkpoints."""
     disk: asyncio.Event = field(default_factory=asyncio.Event)
     """Set while the disk does not let the journal wait."""
     full: bool = False
@@ -94,6 +96,9 @@ class Peers:
         if self.full:
             raise CapstanError(Reason.METERING_UNAVAILABLE, "the disk is full")
 
+    def checkpoint(self, records: Sequence[UsageRecord]) -> None:
+        self.reached += records
+
     async def finish(self, record: UsageRecord) -> None:
         self.finished.append(record)
 
@@ -121,13 +126,18 @@ def caller(moderation: ModerationPolicy = "off") -> Caller:
 
 
 @asynccontextmanager
-async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = False) -> AsyncIterator[Peers]:
-    """A request that ended with `error` after so many tokens; `after_another` replica had failed it."""
+async def broken_by(
+    error: BaseException, tokens: int = 0, *, counted: bool = True, after_another: bool = False
+) -> AsyncIterator[Peers]:
+    """A request that ended with `error` after so many tokens; `after_another` replica had failed it.
+
+    `counted`: the engine had taken its prompt in.
+    """
     peers = Peers()
     admitting = admission(peers)
 
     async def late_usage() -> tuple[Usage, bool]:
-        return Usage(prompt_tokens=10, completion_tokens=tokens), True
+        return Usage(prompt_tokens=10 * counted, completion_tokens=tokens), True
 
     async def served() -> None:
         async with admitting.admit(caller(), WORK, "req_1") as grant:
@@ -135,7 +145,7 @@ async def broken_by(error: CapstanError, tokens: int, *, after_another: bool = F
             grant.broken = after_another
             raise error
 
-    with pytest.raises(CapstanError):
+    with pytest.raises(type(error)):
         await served()
     await admitting.closed(5)
     yield peers
@@ -155,8 +165,47 @@ async def test_a_refused_text_holds_nothing_also_when_its_client_leaves_in_that_
 
 
 async def test_a_request_refused_before_its_first_token_is_as_if_it_had_never_been() -> None:
-    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0) as peers:
+    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), counted=False) as peers:
         assert (peers.voided, peers.finished, peers.held) == (["req_1"], [], set())
+
+
+async def test_a_request_refused_for_one_of_its_prompts_is_free_and_on_record_when_another_was_taken_in() -> None:
+    """An engine has told billing of that one, which would charge it if no gateway said otherwise."""
+    async with broken_by(CapstanError(Reason.PARAMETER_REFUSED, "no such token")) as peers:
+        assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
+        assert [one.tokens for one in peers.settled] == [0]
+
+
+@pytest.mark.parametrize(
+    ("message", "tokens", "outcome", "charged"),
+    [
+        (CLIENT_GONE, 0, Outcome.CLIENT_CLOSED, 10),
+        (CLIENT_GONE, 7, Outcome.CLIENT_CLOSED, 17),
+        ("", 7, Outcome.TRUNCATED, 17),
+        ("", 0, Outcome.SERVER_ERROR, 0),
+    ],
+)
+async def test_whoever_leaves_pays_for_the_prompt_too_and_whom_we_leave_only_for_what_was_made(
+    message: str, tokens: int, outcome: Outcome, charged: int
+) -> None:
+    async with broken_by(asyncio.CancelledError(message), tokens) as peers:
+        assert [(one.outcome, one.usage_estimated) for one in peers.finished] == [(outcome, False)]
+        assert [one.tokens for one in peers.settled] == [charged]
+
+
+async def test_a_death_leaves_behind_the_model_that_serves_and_not_the_one_that_was_asked_for() -> None:
+    peers = Peers()
+    admitting = admission(peers)
+    async with admitting.admit(caller(), WORK, "req_1") as grant:
+        grant.runs_on("m")
+        assert peers.reached == []
+        grant.runs_on("m-small")
+        assert [(one.model, one.prompt_tokens, one.completion_tokens) for one in peers.reached] == [("m-small", 10, 0)]
+        grant.generated = lambda: 5
+        admitting.checkpoint()
+        await grant.finish(Outcome.OK, Usage(prompt_tokens=10, completion_tokens=5))
+    assert [(one.model, one.completion_tokens) for one in peers.reached[1:]] == [("m-small", 5)]
+    assert [one.model for one in peers.finished] == ["m-small"]
 
 
 async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_as_broken_off() -> None:
@@ -167,7 +216,9 @@ async def test_an_answer_that_finds_no_room_elsewhere_in_its_middle_is_recorded_
 
 
 async def test_a_request_that_finds_no_room_after_a_replica_failed_it_is_recorded_too() -> None:
-    async with broken_by(CapstanError(Reason.OVERLOADED, "the queue is full"), 0, after_another=True) as peers:
+    async with broken_by(
+        CapstanError(Reason.OVERLOADED, "the queue is full"), counted=False, after_another=True
+    ) as peers:
         assert (peers.voided, [one.outcome for one in peers.finished]) == ([], [Outcome.SERVER_ERROR])
 
 
@@ -228,7 +279,7 @@ async def test_what_was_cancelled_is_charged_unless_nobody_heard_of_it(
 
     async def served() -> None:
         async with admitting.admit(caller(), WORK, "req_1") as grant:
-            grant.late_usage = late_usage
+            grant.late_usage, grant.generated = late_usage, lambda: 7
             await asyncio.Event().wait()
 
     serving = asyncio.ensure_future(served())

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2 as pb
 from services.inference.adapter_shelf import AdapterShelf
 from services.inference.answer import Tally
@@ -133,7 +134,24 @@ async def test_time_runs_while_it_is_prepared(world: World) -> None:
     world.session.tend(world.now)
     [delta] = await world.deltas()
     assert delta.HasField("failure")
+    assert delta.finish.HasField("usage")
+    assert delta.finish.usage.prompt_tokens == 0
     assert world.notes.finishes == ["deadline_exceeded"]
+
+
+async def test_what_runs_out_of_time_in_the_engine_ends_with_what_it_used(world: World) -> None:
+    world.engine.turn(ttft_s=1000)
+    world.preparation.allowed.set()
+    world.start(1, seconds=10)
+    async with asyncio.timeout(10):
+        while not world.engine.load().prompt_tokens:
+            await asyncio.sleep(0)
+    world.now += 11
+    world.session.tend(world.now)
+    [delta] = await world.deltas()
+    assert delta.failure.reason == errors_pb2.ERROR_REASON_DEADLINE_EXCEEDED
+    assert delta.finish.usage.prompt_tokens == world.engine.load().prompt_tokens
+    assert world.engine.load().running + world.engine.load().waiting == 0
 
 
 async def test_only_so_many_are_prepared_at_once(world: World) -> None:

@@ -668,7 +668,9 @@ class Delta(_message.Message):
 
     @_builtins.property
     def failure(self) -> _errors_pb2.Failure:
-        """Set in the slot's last delta instead of `finish`: the request failed here."""
+        """Set in the slot's last delta instead of `finish`: the request failed here. Beside `finish` when it ran out of time,
+        which is paid for.
+        """
 
     def __init__(
         self,
