@@ -271,7 +271,10 @@ class Admission:
             except CapstanError as failure:
                 self._log.error("%s", failure, extra={"request_id": grant.request_id})
             return
-        await self._finish(grant, _outcome(error, served=grant.generated_count > 0), usage, not counted)
+        outcome = _outcome(error, served=grant.generated_count > 0)
+        if grant.broken and not usage.total_tokens:
+            outcome = Outcome.SERVER_ERROR  # whoever left since: an engine may have counted what it did in vain
+        await self._finish(grant, outcome, usage, not counted)
 
     async def _finish(self, grant: Grant, outcome: Outcome, usage: Usage, estimated: bool) -> None:
         charged = outcome not in (Outcome.SERVER_ERROR, Outcome.ENGINE_ERROR)

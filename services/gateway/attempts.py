@@ -20,8 +20,8 @@ from services.gateway.endpoints import Placement
 from services.gateway.grant import Grant
 from services.gateway.metrics import Metrics
 from services.gateway.peers.billing import serialized
-from services.gateway.peers.inbox import Inbox, Patience
-from services.gateway.peers.inference import BEGUN, Replicas, Start
+from services.gateway.peers.inbox import BEGUN, Inbox, Patience
+from services.gateway.peers.inference import Replicas, Start
 from services.gateway.peers.inference_start import continued, may_continue
 from services.gateway.peers.prompt_hashes import body_hash, prefix_hashes, session_hash
 from services.gateway.peers.router import Errand, Placer, Release, ReplicaOutcome

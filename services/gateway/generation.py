@@ -91,12 +91,14 @@ class Generation:
     async def late_usage(self) -> tuple[Usage, bool]:
         """Answer what was used by work that was cut short, and whether engines counted it.
 
-        A prompt was worked on from the moment in which a replica was asked, whatever came of it.
+        A prompt was worked on from the moment in which a replica heard of it, whatever came of it.
         """
         if not self._attempts.started and not self._token_count:
             return Usage(), True
         if self._attempts.started and await self._attempts.inbox.ended(ABORT_ANSWER_S) and self.counted:
             return self._attempts.inbox.usage, True
+        if self._attempts.inbox.unheard and not self._token_count:
+            return Usage(), True
         return self._delivered, False
 
 

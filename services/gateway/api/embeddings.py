@@ -83,6 +83,8 @@ async def _embed(desk: Desk, grant: Grant, body: EmbeddingRequest, terms: Terms)
             desk.metrics.second_attempts.labels(grant.model).inc()
             excluded.append(placement.replica_id)
         except asyncio.CancelledError:
+            if not desk.replicas.is_connected(placement.address):
+                grant.usage = Usage()
             desk.releases.put(Release(grant.request_id, "abandoned"))
             raise
         else:

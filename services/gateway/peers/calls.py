@@ -21,9 +21,10 @@ async def call(method: Callable[..., Any], request: Any, *, timeout_s: float, pe
 
 
 async def waited_for(calling: Coroutine[Any, Any, Response]) -> Response:
-    """Wait for a call so long that its client may leave in the middle of it.
+    """Wait for a call in a request's own task, which may be cancelled in the middle of it.
 
-    A call of gRPC that is cancelled forgets what with, and so who it was that left.
+    A call of gRPC that is cancelled forgets what with, and so who it was that left. Calls of tasks that no request is
+    cancelled with need no wait around them.
     """
     task = asyncio.ensure_future(calling)
     try:

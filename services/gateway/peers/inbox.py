@@ -19,6 +19,9 @@ News = tuple[int, inference_pb2.Delta]
 JOINED_FROM = 64
 """Deltas that wait before they are joined: few enough to cost nothing, and more than a client that reads ever has."""
 
+BEGUN = "begun"
+"""Metadata of a broken session on which the replica had answered: what it ran may be what broke it."""
+
 MOST_JOINED_TOKENS = 256
 """What stands for so many tokens is joined no further, or a long answer would be put together again and again."""
 
@@ -35,6 +38,9 @@ class Patience:
 
 class Runner(Protocol):
     """Where slots run."""
+
+    @property
+    def begun(self) -> bool: ...  # noqa: D102
 
     def abort(self, slot: int) -> None: ...  # noqa: D102
 
@@ -157,7 +163,7 @@ class Inbox:
     def lost(self, slot: int, error: CapstanError) -> None:
         """The slot's session broke: nothing more will come of it."""
         self._open_slots.pop(slot, None)
-        self.untold = True
+        self.untold |= BEGUN in error.metadata
         if self._failure is None:
             self._failure = error
         if not self._open_slots:
@@ -178,6 +184,12 @@ class Inbox:
             patience = self._patience.idle_s if self._begun else self._patience.first_token_s
             if now - self._waiting_since > patience:
                 self.fail(CapstanError(Reason.DEADLINE_EXCEEDED, "no token came in time", service="inference"))
+
+    @property
+    def unheard(self) -> bool:
+        """Whether there is no sign that any replica was reached."""
+        answered = self._begun or self._news or self.untold or self.usage.total_tokens
+        return not answered and not any(runner.begun for runner in self._open_slots.values())
 
     async def ended(self, within_s: float) -> bool:
         """Wait until no slot is open; answer whether that was so in time, so that `usage` is the engine's own."""

@@ -19,15 +19,13 @@ from chassis.kit import Connect
 from chassis.rpc_client import call, translate
 from services.gateway.deltas import Usage
 from services.gateway.peers.calls import waited_for
-from services.gateway.peers.inbox import Inbox
+from services.gateway.peers.inbox import BEGUN, Inbox
 
 SWEEP_S = 0.5
 
 PAUSE_S = 1.0
 """A sweep that comes later than this was held up by ourselves: a frozen process, a machine that was moved."""
 
-BEGUN = "begun"
-"""Metadata of a broken session on which the replica had answered: what it ran may be what broke it."""
 NAME = "inference"
 """In every replica's certificate: replicas are called by their addresses, which no certificate can know."""
 
@@ -46,7 +44,8 @@ class Session:
         self._next_slot = 0
         self._outgoing: deque[inference_pb2.SessionRequest] = deque()
         self._wake_writer = asyncio.Event()
-        self._begun = False
+        self.begun = False
+        """Whether the replica has answered."""
         self.broken: CapstanError | None = None
         self._send(inference_pb2.SessionRequest(open=inference_pb2.Open(gateway_id=gateway_id)))
         self._task = asyncio.get_running_loop().create_task(self._live(), name=f"session {address}")
@@ -80,7 +79,7 @@ class Session:
         error = unavailable("inference", "the replica closed the session")
         try:
             async for frame in stream:
-                self._begun = True
+                self.begun = True
                 for delta in frame.deltas:
                     slot = delta.slot
                     entry = self._slots.get(slot)
@@ -97,7 +96,7 @@ class Session:
             self._break(error)
 
     def _break(self, error: CapstanError) -> None:
-        if self._begun:
+        if self.begun:
             error.metadata[BEGUN] = "true"
         self.broken = error
         if self._slots:
@@ -182,13 +181,16 @@ class Replicas:
         )
         return list(answer.embeddings), Usage(prompt_tokens=answer.usage.prompt_tokens)
 
+    def is_connected(self, address: str) -> bool:
+        """Say whether a replica that makes vectors was reached."""
+        channel = self._channels.get(address)
+        return channel is not None and channel.get_state() is grpc.ChannelConnectivity.READY
+
     async def count_tokens(self, address: str, chat: inference_pb2.ChatPrompt, timeout_s: float) -> int:
         """Count the tokens of a conversation's prompt. Raises `CapstanError`."""
-        answer: inference_pb2.CountTokensResponse = await call(
-            self._stub(address).CountTokens,
-            inference_pb2.CountTokensRequest(chat=chat),
-            timeout_s=timeout_s,
-            peer="inference",
+        request = inference_pb2.CountTokensRequest(chat=chat)
+        answer: inference_pb2.CountTokensResponse = await waited_for(
+            call(self._stub(address).CountTokens, request, timeout_s=timeout_s, peer="inference")
         )
         return answer.token_count
 

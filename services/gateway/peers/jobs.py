@@ -11,6 +11,7 @@ from capstan.jobs.v1 import jobs_pb2, stored_pb2, stored_pb2_grpc
 from chassis.rpc_client import call
 from services.gateway.caller import Caller
 from services.gateway.kept import Filter, Kept, Kind, Order
+from services.gateway.peers.calls import waited_for
 
 _KINDS: dict[Kind, stored_pb2.StoredKind.ValueType] = {
     "chat_completion": stored_pb2.STORED_KIND_CHAT_COMPLETION,
@@ -82,7 +83,7 @@ class Keeper:
         await self._call(self._stub.DeleteStored, request)
 
     async def _call(self, method: Any, request: Any) -> Any:
-        return await call(method, request, timeout_s=self._timeout_s, peer="jobs")
+        return await waited_for(call(method, request, timeout_s=self._timeout_s, peer="jobs"))
 
 
 def _tenant(caller: Caller) -> jobs_pb2.Tenant:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import grpc
 
 from capstan.moderation.v1 import moderation_pb2, moderation_pb2_grpc
-from services.gateway.peers.calls import call
+from services.gateway.peers.calls import call, waited_for
 
 _WORDS = {
     "HARASSMENT": "harassment",
@@ -73,10 +73,8 @@ class Classifier:
         return verdicts, answer.classifier
 
     async def _classify(self, items: Sequence[Sequence[str]], timeout_s: float) -> moderation_pb2.ClassifyResponse:
-        answer: moderation_pb2.ClassifyResponse = await call(
-            self._stub.Classify,
-            moderation_pb2.ClassifyRequest(items=[moderation_pb2.ClassifyItem(texts=texts) for texts in items]),
-            timeout_s=timeout_s,
-            peer="moderation",
+        request = moderation_pb2.ClassifyRequest(items=[moderation_pb2.ClassifyItem(texts=texts) for texts in items])
+        answer: moderation_pb2.ClassifyResponse = await waited_for(
+            call(self._stub.Classify, request, timeout_s=timeout_s, peer="moderation")
         )
         return answer

@@ -177,7 +177,8 @@ class Placer:
             router_pb2.ReleaseItem(request_id=r.request_id, outcome=_OUTCOMES[r.outcome], replica_id=r.replica_id)
             for r in releases
         ]
-        await call(self._stub.Release, router_pb2.ReleaseRequest(items=items), timeout_s=self._timeout_s, peer="router")
+        request = router_pb2.ReleaseRequest(items=items)
+        await waited_for(call(self._stub.Release, request, timeout_s=self._timeout_s, peer="router"))
 
     def noticed(self, release: Release) -> None:
         """Remember how a request went, for when the router is away."""
@@ -215,8 +216,9 @@ class Placer:
     async def models(self) -> list[Model]:
         """Answer what is served, by name; remembered for a second. Raises `CapstanError` when the router is away."""
         if self._clock.monotonic() >= self._models_until:
-            answer: router_pb2.ListModelsResponse = await call(
-                self._stub.ListModels, router_pb2.ListModelsRequest(), timeout_s=self._timeout_s, peer="router"
+            request = router_pb2.ListModelsRequest()
+            answer: router_pb2.ListModelsResponse = await waited_for(
+                call(self._stub.ListModels, request, timeout_s=self._timeout_s, peer="router")
             )
             names: dict[int, Kind] = {number: kind for kind, number in _KINDS.items()}
             self._models = [

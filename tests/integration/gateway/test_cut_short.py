@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -67,17 +68,20 @@ class World:
 
 
 @asynccontextmanager
-async def served(scripted: Peers, *, keep_alive_s: float = 10.0, **simulator: Any) -> AsyncIterator[World]:
+async def served(
+    scripted: Peers, *, keep_alive_s: float = 10.0, first_token_timeout_s: float = 60.0, **simulator: Any
+) -> AsyncIterator[World]:
     witness, server = Witness(), grpc.aio.server()
     witness_pb2_grpc.add_WitnessServiceServicer_to_server(witness, server)
     address = f"unix:{scripted.folder}/witness.sock"
     server.add_insecure_port(address)
     await server.start()
     replica = InferenceSettings(model_name=MODEL, engine="simulator", billing_address=address, **simulator)
+    made = settings(scripted, keep_alive_s=keep_alive_s, first_token_timeout_s=first_token_timeout_s)
     try:
         async with running("inference", build_inference, replica) as inference:
             scripted.router.replicas = {"replica": inference.address}
-            async with running("gateway", build, settings(scripted, keep_alive_s=keep_alive_s)):
+            async with running("gateway", build, made):
                 yield World(scripted, Client(scripted.folder / "http.sock", KEY), witness, inference.address)
     finally:
         await server.stop(0)
@@ -148,6 +152,45 @@ async def test_whoever_leaves_before_there_are_vectors_pays_the_prompt_by_estima
     (event,) = scripted.billing.events.values()
     assert (event.outcome, event.usage_estimated) == (billing_pb2.OUTCOME_CLIENT_CLOSED, True)
     assert event.usage.prompt_tokens >= 4
+
+
+@pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])
+async def test_whoever_leaves_a_replica_that_cannot_be_reached_pays_nothing(
+    client: Client, scripted: Peers, path: str
+) -> None:
+    with socket.socket(socket.AF_UNIX) as hole:  # whose connections nobody ever accepts
+        hole.bind(f"{scripted.folder}/hole.sock")
+        hole.listen(8)
+        scripted.router.replicas = {"hole": f"unix:{scripted.folder}/hole.sock"}
+        body = ASK if path == CHAT else {"model": "vectors", "input": LONG}
+        await leave(client.post(path, body), once=lambda: scripted.router.items)
+        await eventually(lambda: scripted.billing.events)
+    (event,) = scripted.billing.events.values()
+    assert (event.outcome, counts(event.usage)) == (billing_pb2.OUTCOME_CLIENT_CLOSED, (0, 0))
+
+
+async def test_what_no_replica_took_is_no_use_of_anything(client: Client, scripted: Peers) -> None:
+    scripted.router.replicas = {name: f"unix:{scripted.folder}/{name}.sock" for name in ("gone", "gone-too")}
+    answer = await client.post(CHAT, ASK)
+    await eventually(lambda: scripted.billing.events)
+    (event,) = scripted.billing.events.values()
+    assert (answer.status, event.outcome) == (503, billing_pb2.OUTCOME_SERVER_ERROR)
+    assert counts(event.usage) == (0, 0)
+
+
+async def test_what_a_replica_did_in_vain_is_our_fault_also_when_the_client_leaves_before_the_next(
+    scripted: Peers,
+) -> None:
+    """Both witnesses would else differ: the replica has told billing of the prompt."""
+    async with served(scripted, first_token_timeout_s=1.0, sim_ttft_s=1000) as world:
+        async with world.at_work() as working:
+            asking = asyncio.create_task(leave(world.client.post(CHAT, ASK), once=lambda: scripted.router.waited))
+            await eventually(working)
+            scripted.router.room = asyncio.Event()
+            await asking
+        event = await world.event()
+        await eventually(lambda: world.told)
+    assert (event.outcome, counts(event.usage)) == (billing_pb2.OUTCOME_SERVER_ERROR, (0, 0))
 
 
 @pytest.mark.parametrize("path", [CHAT, EMBEDDINGS])

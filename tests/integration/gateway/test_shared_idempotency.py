@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from capstan.auth.v1 import auth_pb2
 from capstan.billing.v1 import billing_pb2
 from chassis.testing import Running, running
 from services.gateway.app import build
@@ -128,6 +129,23 @@ async def test_what_a_gateway_cannot_end_before_it_stops_is_free_and_done_by_the
     paid = scripted.billing.events.pop(answer.headers["x-request-id"])
     (free,) = scripted.billing.events.values()
     assert (paid.outcome, free.outcome) == (billing_pb2.OUTCOME_OK, billing_pb2.OUTCOME_SERVER_ERROR)
+
+
+async def test_work_that_is_cut_short_before_it_began_frees_its_key_whoever_was_being_asked(
+    pair: Pair, scripted: Peers
+) -> None:
+    """A call of gRPC forgets why it was cancelled: the key would be used up by work that cost nothing."""
+    keyed = {"idempotency-key": "order-77"}
+    scripted.auth.principal.moderation_policy = auth_pb2.MODERATION_POLICY_REQUIRED
+    scripted.moderation.room = asyncio.Event()
+    await leave(pair.one.post(CHAT, ASK, headers=keyed), once=lambda: scripted.moderation.asked)
+    pair.first.stop.ask()
+    pair.first.stop.ask()
+    await eventually(lambda: scripted.moderation.given_up)
+    scripted.moderation.room.set()
+    answer = await pair.other.post(CHAT, ASK, headers=keyed)
+    assert (answer.status, "idempotent-replayed" in answer.headers) == (200, False)
+    await eventually(lambda: list(scripted.billing.events) == [answer.headers["x-request-id"]])
 
 
 async def test_a_stream_begins_once(pair: Pair, scripted: Peers) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from chassis.errors import CapstanError, Reason, unavailable
 from services.gateway.attempts import may_try_again, verdict
-from services.gateway.peers.inference import BEGUN
+from services.gateway.peers.inbox import BEGUN
 
 BLAMED = {
     Reason.UNAVAILABLE: "unreachable",

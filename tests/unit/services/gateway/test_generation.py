@@ -11,9 +11,10 @@ from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2
 from capstan.usage.v1 import usage_pb2
 from chassis.errors import unavailable
+from services.gateway import generation
 from services.gateway.deltas import Usage
 from services.gateway.generation import Generation
-from services.gateway.peers.inbox import Inbox, Patience
+from services.gateway.peers.inbox import BEGUN, Inbox, Patience
 
 PATIENCE = Patience(first_token_s=60, idle_s=30, request_s=600, buffer_bytes=1000)
 ESTIMATED = 50
@@ -21,16 +22,19 @@ ESTIMATED = 50
 
 
 class Nowhere:
+    def __init__(self, *, begun: bool) -> None:
+        self.begun = begun
+
     def abort(self, slot: int) -> None: ...
 
 
 class Scene:
     """A generation whose present attempt has so many slots, and a replica that is played by hand."""
 
-    def __init__(self, slots: int = 1, *, started: bool = True) -> None:
+    def __init__(self, slots: int = 1, *, started: bool = True, heard: bool = True) -> None:
         self.inbox = Inbox(PATIENCE, 0.0)
         for slot in range(slots):
-            self.inbox.attach(slot, Nowhere())
+            self.inbox.attach(slot, Nowhere(begun=heard))
         attempts = SimpleNamespace(inbox=self.inbox, started=started, resumable=False, first=lambda: self.inbox.take(0))
         grant = SimpleNamespace(work=SimpleNamespace(prompt_tokens=ESTIMATED))
         self.generation = Generation(cast("Any", grant), cast("Any", attempts))
@@ -71,8 +75,25 @@ async def test_what_the_engine_had_not_taken_in_is_free_since_it_says_so() -> No
 
 async def test_the_prompt_of_whoever_leaves_a_replica_that_dies_is_owed_by_estimate() -> None:
     scene = Scene()
-    scene.inbox.lost(0, unavailable("inference"))
+    died = unavailable("inference")
+    died.metadata[BEGUN] = "true"
+    scene.inbox.lost(0, died)
     assert await scene.generation.late_usage() == (Usage(prompt_tokens=ESTIMATED), False)
+
+
+@pytest.mark.parametrize("heard", [True, False])
+async def test_whoever_leaves_a_replica_that_says_nothing_owes_the_prompt_only_if_it_was_ever_reached(
+    heard: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(generation, "ABORT_ANSWER_S", 0.01)
+    owed = await Scene(heard=heard).generation.late_usage()
+    assert owed == ((Usage(prompt_tokens=ESTIMATED), False) if heard else (Usage(), True))
+
+
+async def test_where_nobody_listens_nothing_is_owed() -> None:
+    scene = Scene(heard=False)
+    scene.inbox.lost(0, unavailable("inference"))
+    assert await scene.generation.late_usage() == (Usage(), True)
 
 
 async def test_one_prompts_count_does_not_stand_for_another_that_ended_without_a_word() -> None:

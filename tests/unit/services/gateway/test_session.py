@@ -85,6 +85,8 @@ async def scene(tmp_path: Path):
 class Nowhere:
     """Where slots run that nobody aborts."""
 
+    begun = True
+
     def abort(self, slot: int) -> None: ...
 
 
@@ -325,6 +327,8 @@ async def test_a_request_that_lives_too_long_is_ended_even_while_tokens_come() -
     aborted: list[int] = []
 
     class Recorder:
+        begun = True
+
         def abort(self, slot: int) -> None:
             aborted.append(slot)
 
