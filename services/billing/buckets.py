@@ -44,7 +44,7 @@ class Page:
     @property
     def whole_days(self) -> tuple[datetime, datetime]:
         """Start and end of what sums by day tell all about; what is before and after, or all, needs finer ones."""
-        first = -_floor_span(-(self.start - _EPOCH), DAY) + _EPOCH
+        first = _ceil(self.start, DAY)
         last = _floor(self.end, DAY)
         return (first, last) if self.width == DAY and first < last else (self.start, self.start)
 
@@ -67,7 +67,7 @@ def page(start: datetime, end: datetime, width: timedelta, count: int, token: st
     Raises:
         RangeError: the range is empty or absurdly long, or the token is none of its pages.
     """
-    start, end = _floor(start, MINUTE), -_floor_span(-(end - _EPOCH), MINUTE) + _EPOCH
+    start, end = _floor(start, MINUTE), _ceil(end, MINUTE)
     if end <= start:
         raise RangeError("end_time: it must be after start_time")
     if end - start > LONGEST_RANGE:
@@ -80,11 +80,11 @@ def page(start: datetime, end: datetime, width: timedelta, count: int, token: st
 
 
 def _floor(time: datetime, width: timedelta) -> datetime:
-    return _EPOCH + _floor_span(time - _EPOCH, width)
+    return _EPOCH + (time - _EPOCH) // width * width
 
 
-def _floor_span(span: timedelta, width: timedelta) -> timedelta:
-    return (span // width) * width
+def _ceil(time: datetime, width: timedelta) -> datetime:
+    return _EPOCH - (_EPOCH - time) // width * width
 
 
 def _token(time: datetime) -> str:

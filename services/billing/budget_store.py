@@ -72,12 +72,13 @@ class BudgetStore:
 
     async def set_limit(self, organization_id: str, project_id: str, limit: Limit) -> None:
         """Replace a limit, or remove it."""
-        owner = (organization_id, project_id)
         async with self._tenancy.entered(organization_id) as borrowed:
             if limit.is_none:
-                await borrowed.execute(sql.REMOVE_LIMIT, *owner)
+                await borrowed.execute(sql.REMOVE_LIMIT, organization_id, project_id)
             else:
-                await borrowed.execute(sql.SET_LIMIT, *owner, limit.hard_nanousd, limit.soft_nanousd, self._now())
+                await borrowed.execute(
+                    sql.SET_LIMIT, organization_id, project_id, limit.hard_nanousd, limit.soft_nanousd, self._now()
+                )
 
     async def set_terms(self, organization_id: str, *, prepaid: bool, max_exposure_nanousd: int | None) -> None:
         """Say how an organisation pays."""

@@ -22,7 +22,7 @@ from chassis.tenancy import Tenancy
 from services.billing.account_command import people_text
 from services.billing.events import Delivery, Outcome
 from services.billing.settings import Settings
-from services.billing.store import DISMISSED, FIRST, RECORDED, Letter, Status, Store
+from services.billing.store import DISMISSED, FIRST, Letter, Status, Store
 from services.billing.wire import parked_delivery
 
 SHOWN_DIGITS = 16
@@ -85,17 +85,11 @@ async def _retry(store: Store) -> int:
     # What was made up for a gateway that did not tell comes last: the gateway's own word goes before it.
     for made_up in (False, True):
         async for letters in _letters(store):
-            read = [(letter, parked_delivery(letter)) for letter in letters]
-            tried = [(letter, delivery) for letter, delivery in read if _is_made_up(delivery) is made_up]
-            receipts = await store.ingest([delivery for _, delivery in tried])
-            settled = [
-                letter.digest
-                for (letter, _), receipt in zip(tried, receipts, strict=True)
-                if receipt.status is not Status.PARKED
-            ]
-            await store.resolve(settled, RECORDED)
-            recorded += len(settled)
-            stay += len(tried) - len(settled)
+            read = map(parked_delivery, letters)
+            receipts = await store.ingest([delivery for delivery in read if _is_made_up(delivery) is made_up])
+            stuck = sum(receipt.status is Status.PARKED for receipt in receipts)
+            recorded += len(receipts) - stuck
+            stay += stuck
     _say({"recorded": recorded, "parked": stay})
     return 1 if stay else 0
 

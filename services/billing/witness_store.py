@@ -43,7 +43,7 @@ order by received_time offset $3 limit 1
 """
 
 # What is parked, and what a person has dismissed, is theirs: it was told of, and nothing is missing.
-_SET_ASIDE = """
+_IS_SET_ASIDE = """
 exists (select from billing.dead_letters as letter
     where letter.request_id = told.request_id and letter.resolution is distinct from 'recorded')
 """
@@ -55,7 +55,7 @@ from (
     select distinct request_id from billing.engine_usage as told
     where received_time >= $1 and received_time < $2 and request_id > $3
         and not exists (select from billing.usage_events as event where event.request_id = told.request_id)
-        and not {_SET_ASIDE}
+        and not {_IS_SET_ASIDE}
 ) as told
     cross join {_ADDED_UP}
 where counted.received_time < $2
@@ -72,7 +72,7 @@ select count(*) as requests, coalesce(sum(counted.prompt_tokens + counted.comple
     count(*) filter (where event.request_id is null) as missing
 from (
     select distinct request_id from billing.engine_usage as told
-    where received_time >= $1 and received_time < $2 and not {_SET_ASIDE}
+    where received_time >= $1 and received_time < $2 and not {_IS_SET_ASIDE}
 ) as told
     cross join {_ADDED_UP}
     left join billing.usage_events as event on event.request_id = told.request_id

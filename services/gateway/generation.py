@@ -93,11 +93,10 @@ class Generation:
 
         A prompt was worked on from the moment in which a replica heard of it, whatever came of it.
         """
-        if not self._attempts.started and not self._token_count:
-            return Usage(), True
-        if self._attempts.started and await self._attempts.inbox.ended(ABORT_ANSWER_S) and self.counted:
-            return self._attempts.inbox.usage, True
-        if self._attempts.inbox.unheard and not self._token_count:
+        started, inbox = self._attempts.started, self._attempts.inbox
+        if started and await inbox.ended(ABORT_ANSWER_S) and self.counted:
+            return inbox.usage, True
+        if not self._token_count and (not started or inbox.unheard):
             return Usage(), True
         return self._delivered, False
 

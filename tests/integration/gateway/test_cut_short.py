@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-import grpc
 import pytest
 
-from capstan.billing.v1 import billing_pb2, witness_pb2, witness_pb2_grpc
+from capstan.billing.v1 import billing_pb2
 from capstan.inference.v1 import inference_pb2, inference_pb2_grpc
 from chassis.rpc_client import connect
 from chassis.testing import running
@@ -20,22 +19,12 @@ from services.inference.app import build as build_inference
 from services.inference.settings import Settings as InferenceSettings
 from tests.integration.gateway.client import Client, eventually, leave
 from tests.integration.gateway.scripted import KEY, MODEL, Peers, settings
+from tests.witness import Witness, listening
 
 CHAT, COMPLETIONS, EMBEDDINGS = "/v1/chat/completions", "/v1/completions", "/v1/embeddings"
 LONG = "alpha " * 300
 """Which the gateway estimates at two thirds of what it is to the simulator."""
 ASK: dict[str, Any] = {"model": MODEL, "messages": [{"role": "user", "content": LONG}], "max_tokens": 4000}
-
-
-class Witness(witness_pb2_grpc.WitnessServiceServicer):
-    """Billing's ear for replicas."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, witness_pb2.EngineUsage] = {}
-
-    async def ReportEngineUsage(self, request, context):
-        self.told |= {usage.part_id: usage for usage in request.usages}
-        return witness_pb2.ReportEngineUsageResponse()
 
 
 class World:
@@ -71,20 +60,13 @@ class World:
 async def served(
     scripted: Peers, *, keep_alive_s: float = 10.0, first_token_timeout_s: float = 60.0, **simulator: Any
 ) -> AsyncIterator[World]:
-    witness, server = Witness(), grpc.aio.server()
-    witness_pb2_grpc.add_WitnessServiceServicer_to_server(witness, server)
-    address = f"unix:{scripted.folder}/witness.sock"
-    server.add_insecure_port(address)
-    await server.start()
-    replica = InferenceSettings(model_name=MODEL, engine="simulator", billing_address=address, **simulator)
     made = settings(scripted, keep_alive_s=keep_alive_s, first_token_timeout_s=first_token_timeout_s)
-    try:
+    async with listening(scripted.folder) as (witness, address):
+        replica = InferenceSettings(model_name=MODEL, engine="simulator", billing_address=address, **simulator)
         async with running("inference", build_inference, replica) as inference:
             scripted.router.replicas = {"replica": inference.address}
             async with running("gateway", build, made):
                 yield World(scripted, Client(scripted.folder / "http.sock", KEY), witness, inference.address)
-    finally:
-        await server.stop(0)
 
 
 def counts(usage: Any) -> tuple[int, int]:

@@ -2,70 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import grpc
-
-from capstan.billing.v1 import witness_pb2, witness_pb2_grpc
 from capstan.errors.v1 import errors_pb2
 from capstan.inference.v1 import inference_pb2 as pb
 from capstan.inference.v1 import inference_pb2_grpc
-from chassis.errors import unavailable
 from chassis.rpc_client import connect
-from chassis.rpc_server import rich_status
 from chassis.testing import running
 from services.inference.app import build
 from services.inference.settings import Settings
-
-GRACE_S = 20.0
-
-
-class Billing(witness_pb2_grpc.WitnessServiceServicer):
-    """Keeps what it is told; refuses the first `refusals` times."""
-
-    def __init__(self) -> None:
-        self.told: dict[str, witness_pb2.EngineUsage] = {}
-        self.refusals = 0
-        self.news = asyncio.Condition()
-
-    async def ReportEngineUsage(self, request, context):
-        if self.refusals:
-            self.refusals -= 1
-            status = rich_status(unavailable("postgres"))
-            await context.abort(status.code, status.details, status.trailing_metadata)
-        async with self.news:
-            self.told |= {usage.part_id: usage for usage in request.usages}
-            self.news.notify_all()
-        return witness_pb2.ReportEngineUsageResponse()
-
-    async def heard(self, part_id: str) -> witness_pb2.EngineUsage:
-        async with asyncio.timeout(GRACE_S), self.news:
-            await self.news.wait_for(lambda: part_id in self.told)
-        return self.told[part_id]
+from tests.witness import GRACE_S, Witness, listening
 
 
 @asynccontextmanager
-async def told(**changes: object) -> AsyncIterator[tuple[Billing, inference_pb2_grpc.InferenceServiceStub]]:
+async def told(**changes: object) -> AsyncIterator[tuple[Witness, inference_pb2_grpc.InferenceServiceStub]]:
     """A simulated replica and the billing it reports to."""
     with tempfile.TemporaryDirectory(prefix="cap-") as folder:
-        billing, server = Billing(), grpc.aio.server()
-        witness_pb2_grpc.add_WitnessServiceServicer_to_server(billing, server)
-        address = f"unix:{Path(folder) / 'billing.sock'}"
-        server.add_insecure_port(address)
-        await server.start()
         fields = {"model_name": "sim", "engine": "simulator", "sim_tokens_per_s": 0, "sim_ttft_s": 0} | changes
-        try:
-            async with (
-                running("inference", build, Settings(**fields, billing_address=address)) as service,  # type: ignore[arg-type]  # made of keywords
-                connect(service.address) as channel,
-            ):
-                yield billing, inference_pb2_grpc.InferenceServiceStub(channel)
-        finally:
-            await server.stop(0)
+        async with (
+            listening(Path(folder)) as (billing, address),
+            running("inference", build, Settings(**fields, billing_address=address)) as service,  # type: ignore[arg-type]  # made of keywords
+            connect(service.address) as channel,
+        ):
+            yield billing, inference_pb2_grpc.InferenceServiceStub(channel)
 
 
 def start(
@@ -94,6 +56,15 @@ async def session(stub: inference_pb2_grpc.InferenceServiceStub):
     await call.write(pb.SessionRequest(open=pb.Open(gateway_id="gateway-1")))
     await call.read()
     return call
+
+
+async def tells_of_nothing_before(billing: Witness, call) -> None:
+    """See that the next request is the first that billing hears of."""
+    await call.write(start("req_last", max_tokens=2))
+    await finished(call)
+    await billing.heard("req_last")
+    assert set(billing.told) == {"req_last"}
+    call.cancel()
 
 
 async def test_what_the_gateway_hears_billing_hears_too_with_what_was_given_along() -> None:
@@ -132,11 +103,7 @@ async def test_what_the_engine_never_took_in_and_what_nobody_vouches_for_is_not_
         assert (await finished(call)).HasField("failure")
         await call.write(start("req_nameless", admission=b"", max_tokens=2))
         await finished(call)
-        await call.write(start("req_last", max_tokens=2))
-        await finished(call)
-        await billing.heard("req_last")
-        assert set(billing.told) == {"req_last"}
-        call.cancel()
+        await tells_of_nothing_before(billing, call)
 
 
 async def test_what_finds_the_engines_queue_full_is_not_told() -> None:
@@ -144,11 +111,7 @@ async def test_what_finds_the_engines_queue_full_is_not_told() -> None:
         call = await session(stub)
         await call.write(start("req_full", choice_count=2))
         assert (await finished(call)).failure.reason == errors_pb2.ERROR_REASON_OVERLOADED
-        await call.write(start("req_last", max_tokens=2))
-        await finished(call)
-        await billing.heard("req_last")
-        assert set(billing.told) == {"req_last"}
-        call.cancel()
+        await tells_of_nothing_before(billing, call)
 
 
 async def test_what_runs_out_of_time_is_told_as_the_gateway_hears_it() -> None:

@@ -15,6 +15,8 @@ from services.gateway import generation
 from services.gateway.deltas import Usage
 from services.gateway.generation import Generation
 from services.gateway.peers.inbox import BEGUN, Inbox, Patience
+from services.gateway.refusals import REFUSALS
+from services.inference import failures
 
 PATIENCE = Patience(first_token_s=60, idle_s=30, request_s=600, buffer_bytes=1000)
 ESTIMATED = 50
@@ -123,6 +125,10 @@ async def test_of_several_prompts_the_one_that_was_refused_has_used_nothing() ->
     scene.ends(0, 5, 0)
     assert not scene.inbox.untouched
     assert await scene.generation.late_usage() == (Usage(prompt_tokens=5), True)
+
+
+def test_what_a_replica_tells_billing_nothing_of_is_a_refusal_to_gateways_too() -> None:
+    assert failures.REFUSALS <= REFUSALS
 
 
 @pytest.mark.parametrize(
